@@ -1,0 +1,165 @@
+"""The plugs between engine, adapters and outside: Protocols only, and the few values that cross them.
+
+Everybody may import this; it imports the domain alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edge_agent.domain.alert import Alert
+from edge_agent.domain.function import FunctionSpec
+from edge_agent.domain.invocation import Invocation, Settlement
+from edge_agent.domain.message import Message, Rejected
+from edge_agent.domain.reading import About, Presence, Sample, Value
+from edge_agent.domain.rules.spec import RuleState
+
+Clock = Callable[[], int]
+"""Epoch milliseconds."""
+
+Decoded = Sample | Presence | About | Rejected
+"""One thing a message says; a message may say several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages in the order the broker sent them, and how to acknowledge all of them at once.
+
+    `acknowledge` takes what is to be published with the acknowledgement: the boards' promises, (topic, payload) at QoS 0.
+    """
+
+    messages: list[Message]
+    acknowledge: Callable[[list[tuple[str, bytes]]], None]
+
+
+@dataclass(slots=True)
+class Entries:
+    """What one commit writes. Every list may be empty; the order inside each is kept."""
+
+    samples: list[Sample] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    invocations: list[Invocation] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    states: list[RuleState] = field(default_factory=list)
+    abouts: list[About] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.samples
+            or self.rejected
+            or self.invocations
+            or self.settlements
+            or self.alerts
+            or self.states
+            or self.abouts
+        )
+
+
+class Journal(Protocol):
+    """The one place where nothing is lost. Thread-safe; one writer thread, one fsync for all that wait."""
+
+    def commit(self, entries: Entries, *, urgent: bool = True, then: Callable[[], None] | None = None) -> int:
+        """Have `entries` written; returns at once with the number of the commit. `then` is called on the writer's thread
+        after the fsync, in the order of the calls.
+
+        Not urgent: may linger a second or two to share a commit with others. While the disk is full or broken the
+        writer tries again for ever, in order; nothing is dropped and no `then` is called early.
+        """
+
+    def pending_invocations(self) -> list[Invocation]:
+        """Every invocation that has not ended, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one reading did within one step of a plot. `t` is the step's start, epoch ms."""
+
+    t: int
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+class History(Protocol):
+    """Every reading for as long as it is kept. Filled in bulk from the journal; writing a sample twice changes nothing.
+
+    Errors: `errors.Unavailable` (try again), `errors.Refused`.
+    """
+
+    def store(self, samples: Sequence[Sample]) -> None:
+        """Write all, idempotent by (device, boot, seq, reading); durable when it returns."""
+
+    def raw(self, device: str, reading: str, since: int, until: int, limit: int = 10_000) -> list[tuple[int, Value]]:
+        """(t, value) pairs, oldest first, since <= t < until; the newest `limit` of them when there are more."""
+
+    def steps(self, device: str, reading: str, since: int, until: int, step: int) -> list[Step]:
+        """Means with minimum and maximum per `step` ms (aligned to multiples of it), empty steps left out; numbers and
+        booleans (0 and 1) only."""
+
+    def samples(self, device: str, since: int, until: int, limit: int = 100_000) -> Iterator[Sample]:
+        """Samples as they were stored, oldest first: what rules are replayed over."""
+
+    def latest(self) -> dict[str, dict[str, tuple[int, Value]]]:
+        """The last value of every reading of every device: {device: {reading: (t, value)}}."""
+
+    def forget(self, device: str) -> int:
+        """Remove a device's readings; how many."""
+
+    def trim(self, older_than: int) -> int:
+        """Remove readings with t < older_than; how many (0 where the store does it itself, by TTL index)."""
+
+    def count(self) -> int:
+        """Readings kept (may be an estimate)."""
+
+    def close(self) -> None: ...
+
+
+class Decoder(Protocol):
+    """One dialect: a file in `decode/` with these names at module level; found by being there."""
+
+    def filters(self, site: str) -> Sequence[str]:
+        """Topic Filters to subscribe."""
+
+    def reader(self, topic: str, register: Any) -> Callable[[Message], Sequence[Decoded]] | None:
+        """What decodes messages of `topic`, asked once per topic; None when it is not this dialect's.
+
+        `register` (`decode.register.Register`) gives samples an identity where the dialect has none. What is returned
+        raises `decode.Poison(reason, detail)`.
+        """
+
+
+class WorkerEvents(Protocol):
+    """What a runner tells the engine about its workers; any thread may call."""
+
+    def exited(self, worker_id: str, reason: str, log: str) -> None:
+        """The worker is gone; `log` is the tail of what it printed."""
+
+
+class Runner(Protocol):
+    """Starts and kills workers. The engine does not know whether they are processes or pods."""
+
+    def start(self, worker_id: str, function: FunctionSpec) -> None:
+        """Begin to start one worker that will ask the Runtime API for events of `function`. Errors: `Unavailable`."""
+
+    def kill(self, worker_id: str) -> None:
+        """End it and everything it started, at once. Unknown ids are no error."""
+
+    def log(self, worker_id: str) -> str:
+        """The tail of what it printed so far (at most 4 KiB)."""
+
+    def close(self) -> None:
+        """End every worker and remove what they left."""
+
+
+class Dispatcher(Protocol):
+    """Runs functions for events that are safely on disk."""
+
+    def submit(self, invocations: Sequence[Invocation]) -> None:
+        """Queue them; returns at once. Any thread."""
+
+    def status(self) -> Mapping[str, Mapping[str, Any]]:
+        """Per function: workers by state, queue length, last error."""
