@@ -1,0 +1,56 @@
+"""The journal's tables, and how an older file becomes a current one.
+
+SD cards die of writes, so a commit must touch few pages: the samples of one intake batch are one row, appended at the
+end; watermarks and rule memory are not written with every reading but follow from the rows after their `upto`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE batch (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, n INTEGER NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE rejected (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE invocation (
+        id TEXT NOT NULL, function TEXT NOT NULL, cause TEXT NOT NULL, created INTEGER NOT NULL, state TEXT NOT NULL,
+        attempts INTEGER NOT NULL, due INTEGER NOT NULL, ended INTEGER, kind TEXT, reason TEXT, log TEXT,
+        phases TEXT, event BLOB NOT NULL, response BLOB, content_type TEXT, UNIQUE (id, function));
+    CREATE TABLE alert (
+        id TEXT PRIMARY KEY, since INTEGER NOT NULL, state TEXT NOT NULL, late INTEGER NOT NULL,
+        told INTEGER NOT NULL, acked_by TEXT NOT NULL DEFAULT '', acked_at INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE rule_state (
+        rule TEXT, device TEXT, upto INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (rule, device)) WITHOUT ROWID;
+    CREATE TABLE watermark (
+        device TEXT, boot TEXT, body BLOB NOT NULL, PRIMARY KEY (device, boot)) WITHOUT ROWID;
+    CREATE TABLE device (name TEXT PRIMARY KEY, label TEXT NOT NULL DEFAULT '', about BLOB) WITHOUT ROWID;
+    CREATE TABLE silence (
+        rule TEXT, device TEXT, until INTEGER NOT NULL, by TEXT NOT NULL, PRIMARY KEY (rule, device)) WITHOUT ROWID;
+    """,
+)
+"""Each is applied once, in order; `PRAGMA user_version` says how many have been. Never edit one that was released."""
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit; the writer's fsyncs every commit (WAL, synchronous FULL)."""
+    uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+    if read_only:
+        db.execute("PRAGMA query_only=1")
+    else:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA wal_autocheckpoint=1000")
+        db.execute("PRAGMA journal_size_limit=8388608")
+    return db
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the file to the newest shape, one transaction for each step."""
+    done = db.execute("PRAGMA user_version").fetchone()[0]
+    if done > len(MIGRATIONS):
+        raise ValueError(
+            f"the journal was written by a newer version (schema {done}, this one knows {len(MIGRATIONS)})"
+        )
+    for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
+        db.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version={number};COMMIT;")

@@ -1,0 +1,1 @@
+"""What makes readings safe and functions run: threads and queues, but no library from outside and no database."""
