@@ -53,6 +53,7 @@ class Recorder:
             value=match.value,
             since=match.since or match.at,
             until=match.at if over else None,
+            ended=match.message if over else "",
             late=match.late,
             notify=rule.notify,
         )

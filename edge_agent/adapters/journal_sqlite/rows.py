@@ -23,7 +23,9 @@ REJECTED_KEPT = 1000
 
 _UPSERT_ALERT = """
     INSERT INTO alert (id, since, state, late, told, body) VALUES (?,?,?,?,?,?)
-    ON CONFLICT (id) DO UPDATE SET state=excluded.state, body=excluded.body,
+    ON CONFLICT (id) DO UPDATE SET state=excluded.state,
+        over=CASE excluded.state WHEN 'resolved' THEN excluded.body END,
+        body=CASE excluded.state WHEN 'resolved' THEN body ELSE excluded.body END,
         late=CASE excluded.state WHEN 'resolved' THEN late ELSE min(late, excluded.late) END,
         told=CASE excluded.state WHEN 'resolved' THEN late ELSE min(late, excluded.late) END"""
 """The end of an episode that people were told of is told too, however late it is found."""
@@ -116,5 +118,15 @@ def as_summary(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def as_alert(row: sqlite3.Row) -> Alert:
+    """What it fired with, and how it ended."""
     alert = msgspec.msgpack.decode(row["body"], type=Alert)
-    return msgspec.structs.replace(alert, late=bool(row["late"]), acked_by=row["acked_by"], acked_at=row["acked_at"])
+    over = msgspec.msgpack.decode(row["over"], type=Alert) if row["over"] else alert
+    return msgspec.structs.replace(
+        alert,
+        state=over.state,
+        until=over.until,
+        ended=over.ended,
+        late=bool(row["late"]),
+        acked_by=row["acked_by"],
+        acked_at=row["acked_at"],
+    )

@@ -18,7 +18,8 @@ MIGRATIONS: tuple[str, ...] = (
         phases TEXT, event BLOB NOT NULL, response BLOB, content_type TEXT, UNIQUE (id, function));
     CREATE TABLE alert (
         id TEXT PRIMARY KEY, since INTEGER NOT NULL, state TEXT NOT NULL, late INTEGER NOT NULL,
-        told INTEGER NOT NULL, acked_by TEXT NOT NULL DEFAULT '', acked_at INTEGER, body BLOB NOT NULL) WITHOUT ROWID;
+        told INTEGER NOT NULL, acked_by TEXT NOT NULL DEFAULT '', acked_at INTEGER, body BLOB NOT NULL,
+        over BLOB) WITHOUT ROWID;
     CREATE TABLE rule_state (
         rule TEXT, device TEXT, upto INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (rule, device)) WITHOUT ROWID;
     CREATE TABLE watermark (

@@ -100,6 +100,8 @@ class PahoBroker:
         self.taken = 0
         self.acknowledged = 0
         self.connected_since = 0
+        self.changed_at = clock()
+        """When the connection last came or went, epoch ms."""
         self.last_received = 0
         self.last_error = ""
         self.sessions_lost = 0
@@ -127,7 +129,9 @@ class PahoBroker:
             raise Unavailable("the broker is away and the queue of messages for it is full")
         if then is not None:
             self._thens[info.mid] = then
-            if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and info.is_published():  # the answer may have come before we could say what to do with it
+            if (
+                info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and info.is_published()
+            ):  # the answer may have come before we could say what to do with it
                 self._published(None, None, info.mid, None, None)
         self._wake_up()
 
@@ -288,7 +292,7 @@ class PahoBroker:
             return
         self._accepted = True
         self.last_error = ""
-        self.connected_since = self._clock()
+        self.connected_since = self.changed_at = self._clock()
         if not flags.session_present:
             self.sessions_lost += 1
         log.info("connected to the broker at %s:%d", self._options.host, self._options.port)
@@ -302,6 +306,7 @@ class PahoBroker:
 
     def _disconnected(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self.connected_since = 0
+        self.changed_at = self._clock()
         if self._accepted and not self._stopping.is_set():
             self._trouble(f"the connection was lost: {reason}")
 

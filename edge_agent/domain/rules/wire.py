@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 def _together(found: Mapping[str, Any], written: set[str]) -> Iterator[RuleFault]:
     """What is wrong between fields. `found` are those that are well in themselves, `written` all there are."""
-    conditions = [word for word in CONDITIONS if word in written and found.get(word) is not False]
+    conditions = [word for word in CONDITIONS if word in written and (word != "every" or found.get(word) is not False)]
     if found.get("every") is False and not conditions:
         yield RuleFault(("every",), "must be true where it is the only condition", "leave it out and name a condition")
     elif not conditions:
