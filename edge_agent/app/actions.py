@@ -85,7 +85,7 @@ class Actions:
         now = now_ms()
         id = f"call/{uuid.uuid4()}"
         try:
-            payload = event.of_call(id, function, self.site, body, content_type, now)
+            payload = event.of_call(id, function, self.site, now, (body, content_type))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Invalid([Fault("body", 1, 1, "body", f"is not JSON: {error}")]) from error
         invocation = Invocation(id, function, payload, now, "http")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_agent.adapters.history_mongo import MongoHistory
 from edge_agent.adapters.history_sqlite import SqliteHistory
 from edge_agent.adapters.journal_sqlite import SqliteJournal
 from edge_agent.adapters.mqtt_paho import BrokerOptions, PahoBroker
@@ -149,6 +148,8 @@ def open_history(settings: Settings, alarms: Alarms) -> History:
     url = settings.history.url
     if url == "sqlite":
         return SqliteHistory(settings.data.dir, now_ms, on_alarm=alarms.set)
+    from edge_agent.adapters.history_mongo import MongoHistory  # pymongo takes 17 MB: only who uses it pays
+
     return MongoHistory(url, password=settings.history.password.get_secret_value(), keep=int(settings.history.keep_raw))
 
 

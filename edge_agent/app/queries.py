@@ -209,7 +209,7 @@ class Queries:
         }
 
     def checks(self) -> list[Json]:
-        from edge_agent.app.checkup import checkup  # noqa: PLC0415 - asked for rarely, and it brings much with it
+        from edge_agent.app.checkup import checkup
 
         return checkup(self.parts)
 

@@ -12,8 +12,9 @@ SEVERITIES = ("info", "warning", "critical")
 class Alert(msgspec.Struct, frozen=True):
     """One episode of one rule on one device: it fires, and later it is resolved. `id` is the firing event's id.
 
-    `message` and `value` are those it fired with, `ended` is how it ended. Times are epoch milliseconds. `late` marks an episode found in readings that came long after they were measured: kept
-    for the record, told to nobody. `notify` names the channels beside page and MQTT.
+    `message` and `value` are those it fired with, `ended` is how it ended. Times are epoch milliseconds. `late` marks an
+    episode found in readings that came long after they were measured: kept for the record, told to nobody. `notify` names
+    the channels beside page and MQTT.
     """
 
     id: str

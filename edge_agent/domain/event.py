@@ -59,8 +59,10 @@ def of_match(match: Match, site: str, unit: str) -> bytes:
     )
 
 
-def of_call(event_id: str, function: str, site: str, body: bytes, content_type: str, at: int) -> bytes:
-    """The event of an HTTP call. JSON goes in as `data`; a whole CloudEvent is handed on as it came; text as a string."""
+def of_call(event_id: str, function: str, site: str, at: int, content: tuple[bytes, str]) -> bytes:
+    """The event of an HTTP call, `content` its (body, media type). JSON goes in as `data`; a whole CloudEvent is handed on
+    as it came; text as a string. Errors: `msgspec.DecodeError`."""
+    body, media = content
     event: dict[str, Any] = {
         "specversion": "1.0",
         "id": event_id,
@@ -68,7 +70,7 @@ def of_call(event_id: str, function: str, site: str, body: bytes, content_type: 
         "type": "internal.edge.call",
         "subject": function,
         "time": rfc3339(at),
-        "datacontenttype": content_type or "application/json",
+        "datacontenttype": media or "application/json",
         "traceparent": traceparent(event_id),
     }
     if "json" in event["datacontenttype"]:

@@ -12,25 +12,22 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from edge_agent.adapters.journal_sqlite import rows, salvage, schema
+from edge_agent.adapters.journal_sqlite.reads import Reads
 from edge_agent.adapters.journal_sqlite.writer import DiskTrouble, Op, Then, Waiting, Writer
-from edge_agent.domain.alert import Alert
-from edge_agent.domain.invocation import DeadLetter, Invocation
-from edge_agent.domain.reading import About, Sample
 from edge_agent.domain.rules.spec import RuleState
 from edge_agent.ports import Clock, Entries
 
 __all__ = ["SqliteJournal"]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
-class SqliteJournal:
+class SqliteJournal(Reads):
     """`ports.Journal` in `folder/journal.db`.
 
     `on_alarm(name, summary)` is told of `disk` (the writer cannot write; "" when it can again) and `journal-damaged`.
@@ -48,8 +45,8 @@ class SqliteJournal:
         self.path = folder / "journal.db"
         self._clock = clock
         self._on_alarm = on_alarm
-        self._reading = threading.Lock()
-        self._open()
+        self._db = self._open()
+        super().__init__(str(self.path))
         self.writer = Writer(
             self._write_group, linger=linger, batch=batch, on_trouble=lambda why: on_alarm("disk", why)
         )
@@ -57,31 +54,25 @@ class SqliteJournal:
 
     # -- opening, and what to do when the file is damaged
 
-    def _open(self) -> None:
+    def _open(self) -> sqlite3.Connection:
         if not salvage.looks_sound(self.path):
-            self._start_anew("it does not pass SQLite's check")
-            return
-        self._db = schema.connect(str(self.path))
-        schema.migrate(self._db)
-        self._connect_reader()
+            return self._start_anew("it does not pass SQLite's check")
+        db = schema.connect(str(self.path))
+        schema.migrate(db)
+        return db
 
-    def _connect_reader(self) -> None:
-        with self._reading:
-            self._reader = schema.connect(str(self.path), read_only=True)
-            self._reader.row_factory = sqlite3.Row
-
-    def _start_anew(self, why: str) -> None:
+    def _start_anew(self, why: str) -> sqlite3.Connection:
         aside = salvage.set_aside(self.path, time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock() / 1000)))
-        self._db = schema.connect(str(self.path))
-        schema.migrate(self._db)
-        copied = salvage.copy_readable(aside, self._db)
-        self._connect_reader()
+        db = schema.connect(str(self.path))
+        schema.migrate(db)
+        copied = salvage.copy_readable(aside, db)
         summary = (
             f"the journal was damaged ({why}) and set aside as {aside.name}; {copied['batch']} batches of readings and "
             f"{copied['invocation']} invocations could be read from it. The card may be worn: replace it soon"
         )
         log.error(summary)
         self._on_alarm("journal-damaged", summary)
+        return db
 
     def _last_number(self) -> int:
         found = self._db.execute(
@@ -127,23 +118,16 @@ class SqliteJournal:
             self._db.execute("ROLLBACK")
 
     def _replace_damaged(self, why: str) -> None:
-        with self._reading:
-            self._reader.close()
         self._db.close()
-        self._start_anew(why)
+        self._db = self._start_anew(why)
+        self.reconnect()
 
     def close(self) -> None:
         self.writer.close()
-        with self._reading:
-            self._reader.close()
+        super().close()
         self._db.close()
 
     # -- what is waiting for the history
-
-    def batches(self, after: int = 0, limit: int = 200) -> list[tuple[int, int, list[Sample]]]:
-        """(number, committed at, samples) of at most `limit` commits after number `after`, in order."""
-        found = self._all("SELECT id, at, body FROM batch WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
-        return [(row["id"], row["at"], rows.unpack_samples(row["body"])) for row in found]
 
     def drained(
         self, upto: int, marks: Sequence[tuple[str, str, bytes]], states: Sequence[RuleState], then: Then | None = None
@@ -155,13 +139,6 @@ class SqliteJournal:
             db.execute("DELETE FROM batch WHERE id <= ?", (upto,))
 
         self.commit(Entries(states=list(states)), urgent=False, then=then, op=op)
-
-    def backlog(self) -> tuple[int, int, int]:
-        """(samples waiting for the history, time of the oldest in epoch ms or 0, bytes of the file in use)."""
-        row = self._all("SELECT coalesce(sum(n), 0) AS n, coalesce(min(at), 0) AS oldest FROM batch")[0]
-        pages = self._all("SELECT page_count * page_size AS used FROM pragma_page_count, pragma_page_size")[0]["used"]
-        free = self._all("SELECT freelist_count * page_size AS f FROM pragma_freelist_count, pragma_page_size")[0]["f"]
-        return row["n"], row["oldest"], pages - free
 
     def let_go(self, count: int) -> int:
         """Retention: remove the oldest `count` commits that the history never got; how many samples that is."""
@@ -187,60 +164,7 @@ class SqliteJournal:
 
         self.commit(Entries(), urgent=False, op=op)
 
-    # -- what was known when the agent stopped
-
-    def rule_states(self) -> list[RuleState]:
-        return [RuleState(r["rule"], r["device"], r["body"], r["upto"]) for r in self._all("SELECT * FROM rule_state")]
-
-    def watermarks(self) -> list[tuple[str, str, bytes]]:
-        return [(r["device"], r["boot"], r["body"]) for r in self._all("SELECT * FROM watermark")]
-
-    def forget_rule(self, rule: str) -> None:
-        self.commit(Entries(), urgent=False, op=lambda db: _run(db, "DELETE FROM rule_state WHERE rule=?", (rule,)))
-
     # -- invocations
-
-    def pending_invocations(self) -> list[Invocation]:
-        return [rows.as_invocation(r) for r in self._all("SELECT * FROM invocation WHERE ended IS NULL ORDER BY rowid")]
-
-    def invocations(
-        self, *, function: str = "", state: str = "", limit: int = 100, before: str = ""
-    ) -> tuple[list[dict[str, Any]], str]:
-        """(summaries newest first, cursor of the next page or "")."""
-        where = "1"
-        values: list[Any] = []
-        if function:
-            where, values = where + " AND function=?", [*values, function]
-        if state == "pending":
-            where += " AND ended IS NULL"
-        elif state:
-            where, values = where + " AND state=?", [*values, state]
-        found, cursor = self._page("invocation", where, values, limit, before)
-        return [rows.as_summary(r) for r in found], cursor
-
-    def invocation(self, id: str, function: str = "") -> list[dict[str, Any]]:
-        """Everything about the invocations of one event; [] when unknown."""
-        found = self._all("SELECT * FROM invocation WHERE id=? AND (?='' OR function=?)", (id, function, function))
-        return [
-            rows.as_summary(r)
-            | {
-                "event": r["event"], "response": r["response"] or b"", "content_type": r["content_type"] or "",
-                "log": r["log"] or "", "due": r["due"],
-            }
-            for r in found
-        ]  # fmt: skip
-
-    def dead_letters(self, *, function: str = "", limit: int = 100, before: str = "") -> tuple[list[DeadLetter], str]:
-        found, cursor = self._page(
-            "invocation", "state='dead' AND (?='' OR function=?)", [function, function], limit, before
-        )
-        return [
-            DeadLetter(
-                r["id"], r["function"], r["event"], r["created"], r["ended"], r["attempts"], r["kind"] or "",
-                r["reason"] or "", r["log"] or "",
-            )
-            for r in found
-        ], cursor  # fmt: skip
 
     def redrive(self, id: str, function: str, now: int, then: Then | None = None) -> None:
         """Make a dead letter pending again, as young as a new one, its attempts counted anew: the first is leased."""
@@ -267,26 +191,6 @@ class SqliteJournal:
 
     # -- alerts, devices
 
-    def alerts(self, *, state: str = "", limit: int = 100, before: str = "") -> tuple[list[Alert], str]:
-        """(newest first, cursor of the next page or "")."""
-        at, _, id = before.partition(" ")
-        found = self._all(
-            "SELECT * FROM alert WHERE (?='' OR state=?) AND (?='' OR (since, id) < (?, ?)) "
-            "ORDER BY since DESC, id DESC LIMIT ?",
-            (state, state, before, int(at or 0), id, limit + 1),
-        )
-        cursor = f"{found[limit - 1]['since']} {found[limit - 1]['id']}" if len(found) > limit else ""
-        return [rows.as_alert(r) for r in found[:limit]], cursor
-
-    def alert(self, id: str) -> Alert | None:
-        found = self._all("SELECT * FROM alert WHERE id=?", (id,))
-        return rows.as_alert(found[0]) if found else None
-
-    def untold(self) -> list[Alert]:
-        """Alerts whose last change nobody was told of yet, and all that are firing, oldest first."""
-        found = self._all("SELECT * FROM alert WHERE late=0 AND (told=0 OR state='firing') ORDER BY since")
-        return [rows.as_alert(r) for r in found]
-
     def told(self, id: str, state: str) -> None:
         """The LAN knows; written with the next commit, for telling twice does no harm."""
         self.commit(
@@ -294,11 +198,6 @@ class SqliteJournal:
             urgent=False,
             op=lambda db: _run(db, "UPDATE alert SET told=1 WHERE id=? AND state=?", (id, state)),
         )
-
-    def devices(self) -> dict[str, tuple[str, About | None]]:
-        """{name: (label, about)} of every device that has either."""
-        found = self._all("SELECT * FROM device")
-        return {r["name"]: (r["label"], rows.unpack_about(r["about"]) if r["about"] else None) for r in found}
 
     def label_device(self, name: str, label: str, then: Then | None = None) -> None:
         sql = "INSERT INTO device (name, label) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET label=excluded.label"
@@ -311,9 +210,6 @@ class SqliteJournal:
 
         self.commit(Entries(), then=then, op=op)
 
-    def silences(self) -> list[tuple[str, str, int, str]]:
-        return [(r["rule"], r["device"], r["until"], r["by"]) for r in self._all("SELECT * FROM silence")]
-
     def silence(self, rule: str, device: str, until: int, by: str, then: Then | None = None) -> None:
         sql = "INSERT OR REPLACE INTO silence VALUES (?,?,?,?)"
         self.commit(Entries(), then=then, op=lambda db: _run(db, sql, (rule, device, until, by)))
@@ -322,28 +218,6 @@ class SqliteJournal:
         """Somebody has seen it; the first one is remembered."""
         sql = "UPDATE alert SET acked_by=?, acked_at=? WHERE id=? AND acked_by=''"
         self.commit(Entries(), then=then, op=lambda db: _run(db, sql, (by, at, id)))
-
-    # -- reading
-
-    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._reading:
-            return self._reader.execute(sql, values).fetchall()
-
-    def _page(
-        self, table: str, where: str, values: list[Any], limit: int, before: str
-    ) -> tuple[list[sqlite3.Row], str]:
-        sql = (
-            f"SELECT rowid AS cursor, * FROM {table} WHERE {where} AND (?='' OR rowid < ?) ORDER BY rowid DESC LIMIT ?"  # noqa: S608
-        )
-        found = self._all(sql, [*values, before, int(before or 0), limit + 1])
-        return found[:limit], str(found[limit - 1]["cursor"]) if len(found) > limit else ""
-
-    def every_batch(self) -> Iterator[tuple[int, int, list[Sample]]]:
-        """All commits that still have samples, in order, a few at a time."""
-        after = 0
-        while found := self.batches(after):
-            yield from found
-            after = found[-1][0]
 
 
 def _run(db: sqlite3.Connection, sql: str, values: Sequence[Any]) -> None:

@@ -14,9 +14,7 @@ import random
 import select
 import ssl
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -26,6 +24,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.adapters.mqtt_paho import receive
+from edge_agent.adapters.mqtt_paho.options import BrokerOptions, tls_context
+from edge_agent.adapters.mqtt_paho.pace import Pace
 from edge_agent.adapters.mqtt_paho.packets import Publish
 from edge_agent.domain.message import Message
 from edge_agent.errors import Unavailable
@@ -38,34 +38,10 @@ log = logging.getLogger(__name__)
 RETRY_FIRST, RETRY_MOST = 0.5, 30.0
 """Seconds between attempts to connect: doubled each time up to the most, then jittered down to half, so that a shelf of
 clients does not come back in step after a power cut."""
-PACE_ABOVE = 500.0
-"""Messages a second from which reads are paced: below it a message is taken at once, above it a few milliseconds' worth
-are taken together, which halves the processor time per message (`make bench`)."""
-PACE = 0.005
 QUEUED_MOST = 10_000
 """Our own QoS 1 publications waiting for the broker; beyond it `publish` refuses."""
 BUFFERED_MOST = 50_000
 """Messages taken and not yet acknowledged; beyond it the socket is left unread and TCP holds the broker back."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerOptions:
-    """How to reach the broker and as whom. `keepalive` and `session_expiry` are seconds; `tls_*` are paths."""
-
-    host: str = "127.0.0.1"
-    port: int = 1883
-    client_id: str = "edge-agent"
-    v5: bool = True
-    username: str = ""
-    password: str = field(default="", repr=False)
-    tls: bool = False
-    tls_ca: str = ""
-    tls_cert: str = ""
-    tls_key: str = ""
-    keepalive: int = 30
-    session_expiry: int = 7 * 86400
-    receive_maximum: int = 5000
-    fast: bool = True
 
 
 class PahoBroker:
@@ -94,8 +70,7 @@ class PahoBroker:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self._thens: dict[int, Callable[[], None]] = {}
         self._accepted = False
-        self._rate = 0.0
-        self._last_read = 0.0
+        self._pace = Pace()
         self._topics: dict[bytes, str] = {}
         self.taken = 0
         self.acknowledged = 0
@@ -173,17 +148,10 @@ class PahoBroker:
         if options.username:
             client.username_pw_set(options.username, options.password)
         if options.tls or options.tls_ca:
-            client.tls_set_context(self._tls())
+            client.tls_set_context(tls_context(options))
         if will is not None:
             client.will_set(*will, qos=1, retain=True)
         return client
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._options.tls_ca or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self._options.tls_cert:
-            context.load_cert_chain(self._options.tls_cert, self._options.tls_key or None)
-        return context
 
     def _wake_up(self) -> None:
         os.eventfd_write(self._wake, 1)
@@ -241,14 +209,10 @@ class PahoBroker:
                 client.loop_read()
                 while client.socket() is sock and sock_pending(sock):
                     client.loop_read()
-                self._pace()
+                self._pace.rest()
             if client.want_write():
                 client.loop_write()
             client.loop_misc()
-
-    def _pace(self) -> None:
-        if self._rate > PACE_ABOVE:
-            time.sleep(PACE)
 
     def _taken(self, published: list[Publish], origin: Any) -> None:
         now = self._clock()
@@ -260,7 +224,7 @@ class PahoBroker:
                 name = self._name(topic)
             messages.append(Message(name, payload, now, retained))
         mids = [mid for mid, _, _, _ in published if mid]
-        self._measure(len(published))
+        self._pace.took(len(published))
         self.last_received = now
         self.taken += len(published)
 
@@ -275,14 +239,6 @@ class PahoBroker:
             self._topics.clear()
         name = self._topics[topic] = topic.decode("utf-8", "replace")
         return name
-
-    def _measure(self, count: int) -> None:
-        """A rate over about the last quarter of a second."""
-        now = time.monotonic()
-        gap = max(now - self._last_read, 1e-4)
-        weight = min(1.0, gap / 0.25)
-        self._rate += weight * (count / gap - self._rate)
-        self._last_read = now
 
     # -- what the broker says
 

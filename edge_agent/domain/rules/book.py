@@ -107,7 +107,7 @@ class RuleBook:
         `drained`: no reading sent before `now` can still be on its way. After a start or a lost connection say so only when
         the boards have had time to come back. A `now` far before the last one means that the clock was set back.
         """
-        if self._now is not None and now < self._now - AHEAD_MS:
+        if self._now is None or now < self._now - AHEAD_MS:
             self._set_back(now)
         self._now = now
         found = self._say_farewell() if self._farewells else []
@@ -246,8 +246,9 @@ class RuleBook:
 
     def _set_back(self, now: int) -> None:
         for machine in self.roster.machines():
-            machine.set_back(now)
-            self._note(machine)
+            if max(machine.t, machine.fired) > now + AHEAD_MS:
+                machine.set_back(now)
+                self._note(machine)
 
 
 def _state(machine: Machine) -> RuleState:

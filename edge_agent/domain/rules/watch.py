@@ -56,7 +56,7 @@ class Watch(dict[str, tuple[Machine, ...]]):
         for terms in self.terms:
             if terms.condition.word == "missingFor" and (terms.rule.reading == ANY or terms.rule.reading in self):
                 machine = self.find(terms.rule.name)
-                if isinstance(machine, Silence) and machine.wakes() is None and not machine.phase:
+                if isinstance(machine, Silence) and machine.wakes() is None:
                     yield machine
 
     def learn(self, units: Mapping[str, str]) -> None:
