@@ -1,0 +1,67 @@
+"""Broker users for a Mosquitto that is open to the network: the agent, and the boards."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.adapters.mosquitto_process.configuration import write_private
+from edge_agent.domain.topics import ROOT, Topics
+from edge_agent.errors import Unavailable
+
+AGENT, BOARDS = "edge-agent", "boards"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Broker users. `boards_password` is set only when it has just been made: it is stored as a hash and told once."""
+
+    agent_password: str
+    boards_password: str | None
+
+
+def make_users(folder: Path, site: str, board_filters: Sequence[str]) -> Credentials:
+    """Broker users and what they may do, made once and kept. Boards may write what boards say, never an `ack` or
+    alert."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(folder / "acl", _acl(site, board_filters))
+    secret, hashes = folder / "agent.password", folder / "passwd"
+    if secret.exists() and hashes.exists():
+        return Credentials(secret.read_text().strip(), None)
+    agent, boards = secrets.token_urlsafe(24), secrets.token_urlsafe(12)
+    write_private(hashes, f"{AGENT}:{agent}\n{BOARDS}:{boards}\n")
+    tool = shutil.which("mosquitto_passwd")
+    done = (
+        subprocess.run([tool or "mosquitto_passwd", "-U", str(hashes)], capture_output=True, check=False)
+        if tool
+        else None
+    )
+    if done is None or done.returncode:
+        hashes.unlink()
+        reason = done.stderr.decode(errors="replace").strip() if done else "mosquitto_passwd is not installed"
+        raise Unavailable(f"broker users cannot be made: {reason}")
+    write_private(secret, agent + "\n")
+    return Credentials(agent, boards)
+
+
+def _acl(site: str, board_filters: Sequence[str]) -> str:
+    topics = Topics(site)
+    reads = [topics.ack("+"), topics.command("+", "+"), topics.all_alerts, topics.status, "cmnd/#", "+/+/+/command"]
+    own = [f for f in board_filters if not f.startswith(ROOT)]
+    native = [topics.all_readings, topics.all_batches, topics.all_statuses, topics.all_abouts, topics.all_states]
+    return "\n".join(
+        [
+            f"user {AGENT}",
+            "topic readwrite #",
+            "",
+            f"user {BOARDS}",
+            *(f"topic read {filter_}" for filter_ in reads),
+            *(f"topic write {filter_}" for filter_ in (*native, *own, "homeassistant/#")),
+            "topic readwrite zigbee2mqtt/#",
+            "",
+        ]
+    )
