@@ -98,7 +98,8 @@ class History(Protocol):
 
     def steps(self, device: str, reading: str, since: int, until: int, step: int) -> list[Step]:
         """Means with minimum and maximum per `step` ms (aligned to multiples of it), empty steps left out; numbers and
-        booleans (0 and 1) only."""
+        booleans (0 and 1) only. Where `trim` left averages alone, an hour counts as a whole, at its beginning: a step
+        shorter than an hour has one point an hour there."""
 
     def samples(self, device: str, since: int, until: int, limit: int = 100_000) -> Iterator[Sample]:
         """Samples as they were stored, oldest first: what rules are replayed over."""
@@ -110,7 +111,8 @@ class History(Protocol):
         """Remove a device's readings; how many."""
 
     def trim(self, older_than: int) -> int:
-        """Remove readings with t < older_than; how many (0 where the store does it itself, by TTL index)."""
+        """Remove readings of the whole hours before older_than, and keep each hour's average, which `steps` goes on to
+        answer from; how many (0 where the store removes by itself, by TTL index)."""
 
     def count(self) -> int:
         """Readings kept (may be an estimate)."""

@@ -31,13 +31,20 @@ class Agent:
     """
 
     def __init__(
-        self, folder: Path, mqtt_port: int, *, manifests: str = "", settings: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        mqtt_port: int,
+        *,
+        manifests: str = "",
+        settings: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.web_port = free_port()
         self.config = folder / "edge.toml"
         self.log = folder / "agent.log"
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         (self.data / "manifests").mkdir(parents=True, exist_ok=True)
@@ -70,7 +77,11 @@ class Agent:
     def start(self, *, wait: bool = True) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [EDGECTL, "agent", "--config", str(self.config)], stdout=log, stderr=log, start_new_session=True
+                [EDGECTL, "agent", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self._environment,
             )
         if wait:
             eventually(self.ready, timeout=40)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pymongo import MongoClient
 
 from edge_agent.adapters.board_paho import BoardLinks
 from edge_agent.domain.reading import Sample, Value
@@ -31,6 +32,7 @@ from edge_agent.simulator.member import Member, uptime
 from tests.agent import Agent
 from tests.broker import Broker
 from tests.flow.test_appliance import SHELL, Lan
+from tests.mongo import MongoServer
 from tests.waiting import eventually
 
 LOW = 50.0
@@ -119,6 +121,44 @@ class Boards(threading.Thread):
         stats = [member.board.stats for member in self._members]
         assert sum(one.dropped for one in stats) == 0, "a board's buffer overflowed: make the rounds shorter"
         return {"sent": sum(one.sent for one in stats), "resent": sum(one.resent for one in stats)}
+
+
+def wreck_history(folder: Path, rounds: int, seed: int) -> dict[str, int]:
+    """The same with MongoDB as the history, killed too: every promised reading ends there exactly once."""
+    dice, sent = random.Random(seed), Sent()
+    kills: Counter[str] = Counter()
+    with MongoServer(folder / "mongo") as mongo, Broker(extra=["max_queued_messages 0"]) as broker:
+        settings = {"history.url": mongo.uri, "journal.drain_every": "300ms", "journal.linger": "100ms"}
+        with Agent(folder / "agent", broker.port, settings=settings) as agent:
+            links = BoardLinks("127.0.0.1", broker.port)
+            boards = Boards(links, sent, seed)
+            boards.start()
+            for _ in range(rounds):
+                time.sleep(dice.uniform(0.3, 1.2))
+                victims = dice.choice((["mongo"], ["agent"], ["mongo", "agent"], ["broker"]))
+                kills.update(victims)
+                for victim in victims:
+                    {"mongo": mongo, "agent": agent, "broker": broker}[victim].kill()
+                time.sleep(dice.uniform(0.1, 0.8))
+                for victim in victims:
+                    if victim == "agent":
+                        agent.start(wait=False)
+                    else:
+                        {"mongo": mongo, "broker": broker}[victim].start()
+            eventually(agent.ready, timeout=60)
+            time.sleep(0.5)
+            boards.stop()
+            links.close()
+            eventually(lambda: agent.get("/status")["journal"]["waiting_for_history"] == 0, timeout=60, every=0.2)
+            agent.kill()
+        client: MongoClient[dict[str, Any]] = MongoClient(mongo.uri)
+        kept = {document["_id"]: document for document in client.get_default_database()["samples"].find({})}
+        client.close()
+    wanted = {"/".join(map(str, key)) for key in sent.safe()}
+    assert len(wanted) > 50
+    missing = sorted(wanted - {str(id) for id in kept})
+    assert not missing, f"{len(missing)} promised readings are not in the history: {missing[:5]}"
+    return {"promised": len(wanted), "kept": len(kept)} | {f"killed_{victim}": n for victim, n in kills.items()}
 
 
 def wreck(folder: Path, rounds: int, seed: int, *, persistence: bool = False, pause: float = 1.0) -> dict[str, int]:

@@ -21,11 +21,11 @@ from edge_agent.app.clock import now_ms
 from edge_agent.app.manifests import Declared
 from edge_agent.app.queries import Queries
 from edge_agent.domain.alert import Alert
-from edge_agent.domain.invocation import Invocation, Settlement
+from edge_agent.domain.invocation import Failed, Invocation, Settlement
 from edge_agent.domain.reading import Sample
 from edge_agent.engine.drain import AT_ONCE
 from edge_agent.engine.jobs import Jobs
-from edge_agent.errors import Conflict
+from edge_agent.errors import Conflict, EdgeError
 from edge_agent.runtime_api.server import RuntimeServer
 from edge_agent.settings import Settings
 
@@ -58,6 +58,7 @@ class Appliance(Queries, Actions):
         self._stopping = threading.Event()
         self._waiting_for_history = 0
         self._drainer = threading.Thread(target=self._keep_draining, name="drain", daemon=True)
+        self._averager = threading.Thread(target=self._keep_averaging, name="averages", daemon=True)
 
     # -- life
 
@@ -77,11 +78,14 @@ class Appliance(Queries, Actions):
         p.engine.stats.observe_init = p.inits
         self._jobs.start()
         self._drainer.start()
+        self._averager.start()
         p.broker.start()
 
     def stop(self) -> None:
         """Take nothing more in, finish what is on its way, leave the rest on disk. Also after a start that failed."""
         p = self.parts
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._jobs.stop()
         p.broker.stop(farewell=(p.topics.status, b'{"state":"offline"}'))
@@ -117,6 +121,8 @@ class Appliance(Queries, Actions):
     def tell(self, alerts: Sequence[Alert]) -> None:
         self.parts.teller.tell(alerts)
         for alert in alerts:
+            words = alert.message if alert.state == "firing" else f"over: {alert.ended}"
+            log.info("%s%s", "past " if alert.late else "", words, extra={"id": alert.id})
             self.parts.news.publish("alert", self.show_alert(alert))
 
     def stored(self, samples: Sequence[Sample], repeats: Sequence[Sample]) -> None:
@@ -127,6 +133,9 @@ class Appliance(Queries, Actions):
             self._drain_now.set()
 
     def _settled(self, settlement: Settlement, invocation: Invocation) -> None:
+        if isinstance(settlement.outcome, Failed):
+            words = f"{settlement.function} {settlement.outcome.reason} (attempt {settlement.attempt.number}, {settlement.state})"
+            log.warning(words, extra={"id": settlement.id})
         if self.parts.news:
             self.parts.news.publish(
                 "invocation",
@@ -172,9 +181,19 @@ class Appliance(Queries, Actions):
                 self.parts.news.publish("device", device.show())
 
     def _trim(self) -> None:
-        now = now_ms()
-        self.parts.journal.trim(now - int(self.settings.history.keep_raw * 1000))
-        self.parts.history.trim(now - int(self.settings.history.keep_raw * 1000))
+        self.parts.journal.trim(now_ms() - int(self.settings.history.keep_raw * 1000))
+
+    def _keep_averaging(self) -> None:
+        """Daily: each time writes a page or two for every device. On a thread of its own, for it may take minutes."""
+        wait = 3600.0
+        while not self._stopping.wait(wait):
+            try:
+                self.parts.history.trim(now_ms() - int(self.settings.history.keep_raw * 1000))
+                wait = 86_400.0
+            except EdgeError as error:
+                wait = 3600.0
+                if not self._stopping.is_set():
+                    log.warning("old readings are averaged later, the history cannot do it now: %s", error)
 
     def _keep_draining(self) -> None:
         while True:

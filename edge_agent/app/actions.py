@@ -15,7 +15,7 @@ from edge_agent.app.parts import Parts
 from edge_agent.domain import event
 from edge_agent.domain.alert import SEVERITIES, Alert
 from edge_agent.domain.invocation import Failed, Invocation, Outcome
-from edge_agent.errors import Conflict, Fault, Invalid, NotFound, Unavailable
+from edge_agent.errors import Conflict, Fault, Invalid, NotFound, Refused, Unavailable
 from edge_agent.ports import Entries
 
 if TYPE_CHECKING:
@@ -63,10 +63,20 @@ class Actions:
     # -- manifests
 
     def put_manifest(self, kind: str, name: str, manifest: Json, *, if_match: str = "", dry_run: bool = False) -> Json:
+        self._only_images(kind, manifest)
         manifests, version = self.parts.manifests.put(kind, name, manifest, if_match=if_match, dry_run=dry_run)
         if not dry_run:
             self.declared.live_by(manifests)
         return {"kind": kind, "name": name, "version": version, "manifest": manifest}
+
+    def _only_images(self, kind: str, manifest: Json) -> None:
+        """On an appliance a function that comes over the network is an image, never a command on the host."""
+        spec = manifest.get("spec")
+        if kind == "Function" and isinstance(spec, dict) and spec.get("source") and not self.parts.settings.functions.by_api:
+            raise Refused(
+                "a function with a source runs a command on this host, and that is not taken over the API; put its manifest "
+                f"into {self.parts.settings.manifests_dir} and reload, or give it an image"
+            )
 
     def delete_manifest(self, kind: str, name: str, *, if_match: str = "", dry_run: bool = False) -> None:
         manifests = self.parts.manifests.delete(kind, name, if_match=if_match, dry_run=dry_run)
@@ -138,7 +148,10 @@ class Actions:
 
     def purge(self, *, function: str = "", older_than: int = 0, dry_run: bool = False) -> Json:
         before = older_than or now_ms() + 1
-        return {"purged": self.parts.journal.purge(function, before, dry_run=dry_run), "dry_run": dry_run}
+        count = self.parts.journal.purge(function, before)
+        if count and not dry_run:
+            self._on_disk(lambda then: self.parts.journal.purge(function, before, then))
+        return {"purged": count, "dry_run": dry_run}
 
     # -- alerts
 

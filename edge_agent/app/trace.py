@@ -30,7 +30,8 @@ def trace(parts: Parts, id: str) -> dict[str, Any]:
     if sample is None and not invocations and not alerts:
         raise NotFound(f"nothing is known of {id}; a trace is kept for the newest readings, and for what fired")
     for alert in alerts:
-        phases.append(_phase("matched", alert.since, f"rule {alert.rule}: {alert.message}"))
+        found_at = max([alert.since, *(phase["at"] for phase in phases if phase["phase"] == "decoded")])
+        phases.append(_phase("matched", found_at, f"rule {alert.rule}: {alert.message}"))
         told = parts.teller.out.get(alert.id)
         if told:
             phases.append(_phase("alert out", told, f"{parts.topics.alert(alert.rule, alert.device)}"))

@@ -290,3 +290,17 @@ def test_one_data_folder_serves_one_agent(tmp_path: Path, broker: Broker) -> Non
         assert other._process is not None
         assert other._process.wait(20) == 1
         assert "another agent already works in" in other.log.read_text()
+
+
+def test_a_command_on_the_host_is_not_taken_over_the_api(tmp_path: Path, broker: Broker) -> None:
+    manifest = {
+        "apiVersion": "edge.internal/v1alpha1",
+        "kind": "Function",
+        "metadata": {"name": "intruder"},
+        "spec": {"source": str(tmp_path), "command": ["/bin/sh", "-c", "id"]},
+    }
+    with Agent(tmp_path, broker.port) as agent:
+        answer = agent.http("PUT", "/api/v1/functions/intruder", json=manifest, headers={"If-Match": "*"})
+        assert answer.status_code in (403, 422, 409), answer.text
+        assert "command on this host" in answer.text
+        assert agent.get("/functions")["items"] == []

@@ -95,7 +95,7 @@ def test_without_those_names_stock_paho_takes_over_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue: Any = paho.Client._packet_queue
-    monkeypatch.setattr(paho.Client, "_packet_queue", lambda self, *args: queue(self, *args))
+    monkeypatch.setattr(paho.Client, "_packet_queue", lambda self, *args: queue(self, *args))  # noqa: PLW0108
     with (
         Broker() as broker,
         listening(options(broker, True, True), eager=True) as listener,

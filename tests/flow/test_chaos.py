@@ -18,3 +18,8 @@ SEED = int(os.environ.get("EDGE_CHAOS_SEED", "1"))
 def test_nothing_a_board_was_told_is_safe_is_lost_when_anything_is_killed(tmp_path: Path, persistence: bool) -> None:
     seen = chaos.wreck(tmp_path, ROUNDS, SEED, persistence=persistence)
     print(chaos.dump(seen))
+
+
+@pytest.mark.timeout(200 + 8 * ROUNDS)
+def test_nothing_is_lost_when_the_history_is_killed_too(tmp_path: Path) -> None:
+    print(chaos.dump(chaos.wreck_history(tmp_path, ROUNDS, SEED)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def take(stream: bytes, cuts: list[int], v5: bool) -> tuple[list[Publish], list[
     rest: list[bytes] = []
     held = b""
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         held += stream[begin:end]
         held = held[packets.split(held, v5, published, rest) :]
     assert held == b"", "whole packets were left over"

@@ -179,14 +179,13 @@ class SqliteJournal(Reads):
             ),
         )
 
-    def purge(self, function: str, before: int, *, dry_run: bool = False) -> int:
-        """Remove dead letters of `function` ("" = all) that died before `before`; how many."""
+    def purge(self, function: str, before: int, then: Then | None = None) -> int:
+        """Remove dead letters of `function` ("" = all) that died before `before`; how many. Without `then` only count."""
         where = "state='dead' AND ended < ? AND (?='' OR function=?)"
         values = (before, function, function)
         count = self._all(f"SELECT count(*) AS n FROM invocation WHERE {where}", values)[0]["n"]  # noqa: S608
-        if dry_run:
-            return int(count)
-        self.commit(Entries(), op=lambda db: _run(db, f"DELETE FROM invocation WHERE {where}", values))  # noqa: S608
+        if then is not None:
+            self.commit(Entries(), then=then, op=lambda db: _run(db, f"DELETE FROM invocation WHERE {where}", values))  # noqa: S608
         return int(count)
 
     # -- alerts, devices
