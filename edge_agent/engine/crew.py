@@ -1,0 +1,246 @@
+"""One function at work: its queue, its workers, and the moves between them.
+
+Enters: tasks whose events are on disk; workers that ask, answer, exit. Leaves: events handed over, outcomes.
+Guarantee: every task that enters leaves with an outcome, at the latest when its longest age is over; a worker holds one
+event at a time and settles only that one; a worker that cannot start costs no event an attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Protocol
+
+from edge_agent.domain.function import FunctionSpec
+from edge_agent.domain.invocation import Attempt, Failed, Outcome
+from edge_agent.engine.line import Line
+from edge_agent.engine.staff import START_TIMEOUT, Hall, Staff
+from edge_agent.engine.stats import EngineStats
+from edge_agent.engine.work import BUSY, ENDING, IDLE, RETURNING, STARTING, Give, Handover, Task, Worker, xray
+
+LINGER = 1.0
+"""Seconds a worker that had its one event may take to leave by itself."""
+
+
+class Desk(Hall, Protocol):
+    """What a crew needs of the engine."""
+
+    def clock(self) -> float: ...
+    def request_id(self) -> str: ...
+    def log(self, worker: Worker) -> str: ...
+    def lease(self, crew: Crew, task: Task) -> None: ...
+    def ended(self, crew: Crew, task: Task, attempt: Attempt, outcome: Outcome) -> None: ...
+    def fetch(self, crew: Crew) -> None: ...
+
+
+class Crew:
+    """Lives on the loop's thread only. `plan(when)` has `review` called at `when` (monotonic seconds) or before."""
+
+    def __init__(
+        self, spec: FunctionSpec, desk: Desk, plan: Callable[[float], None], chance: Random, stats: EngineStats
+    ) -> None:
+        self.spec = spec
+        self.line = Line()
+        self.staff = Staff(spec, desk, plan, chance, stats)
+        self.gone = False
+        """The function was deleted; its last workers are on their way."""
+        self._leasing = 0
+        self._desk = desk
+        self._plan = plan
+        self._stats = stats
+
+    # -- tasks
+
+    def take(self, task: Task, *, fetched: bool = False) -> bool:
+        """Queue a task and hand over what can be; False when it has to stay on disk for now."""
+        if not self.line.take(task, fetched=fetched):
+            self._stats.overflowed[self.spec.name] += 1
+            return False
+        if not self.staff.idle:
+            self._plan(task.expires)
+        self.hand_over()
+        return True
+
+    def take_later(self, task: Task, wait: float, *, fetched: bool = False) -> bool:
+        """The same for one that is not to be tried for another `wait` seconds."""
+        due = self._desk.monotonic() + wait
+        if not self.line.take(task, fetched=fetched, due=due):
+            return False
+        self._plan(due)
+        return True
+
+    def leased(self, task: Task) -> None:
+        """Its next attempt is on disk."""
+        self._leasing -= 1
+        task.leased = True
+        self.line.put_back(task)
+        if not self.gone:
+            self.hand_over()
+
+    def again(self, task: Task, due: float) -> None:
+        """The task is to be tried once more, at `due` (monotonic seconds)."""
+        task.number += 1
+        task.leased = False
+        self.line.put_off(task, due)
+        self._plan(due)
+
+    def over(self, task: Task) -> None:
+        """The event has ended: there may be room for what stayed on disk."""
+        self.line.ended(task)
+        self._fetch()
+
+    def _fetch(self) -> None:
+        if self.line.behind and self.line.low:
+            self._desk.fetch(self)
+
+    def hand_over(self) -> None:
+        """Match tasks that are ready with workers that wait, oldest task first."""
+        line, idle = self.line, self.staff.idle
+        while line and len(idle) > self._leasing:
+            task = line.next()
+            if task.expires <= self._desk.monotonic():
+                self._expire(task)
+            elif task.leased:
+                self._give(idle.popitem()[1], task)
+            else:
+                self._leasing += 1
+                self._desk.lease(self, task)
+        self._fetch()
+        self.fill()
+
+    def fill(self) -> None:
+        """Start the workers that are missing."""
+        if not self.gone:
+            self.staff.fill(len(self.line) + self._leasing)
+
+    def _give(self, worker: Worker, task: Task) -> None:
+        at = self._desk.clock()
+        worker.request_id = self._desk.request_id()
+        worker.task = task
+        worker.handed_over = at
+        give, worker.give = worker.give, None
+        self.staff.works(worker)
+        event = task.invocation.event
+        trace = xray(event, worker.request_id, at)
+        handover = Handover(worker.request_id, int(at + self.spec.timeout * 1000), trace, self.spec.name, event)
+        if give is None or not give(handover):  # nothing has left us, so the attempt has not begun
+            worker.task = None
+            worker.served -= 1
+            self.staff.rests(worker, RETURNING, START_TIMEOUT)
+            self.line.put_back(task)
+        elif worker.served == 1 and task.dispatched <= at - worker.init_ms:
+            self._stats.cold_starts[self.spec.name] += 1
+
+    def _expire(self, task: Task) -> None:
+        why = f": {self.staff.last_error}" if self.staff.last_error else ", for none was free in all that time"
+        reason = f"waited longer than {self.spec.retry.max_age:g} s for a worker{why}"
+        attempt = Attempt(max(1, task.number), "", task.dispatched)
+        self._desk.ended(self, task, attempt, Failed("expired", reason, temporary=False))
+
+    # -- workers
+
+    def asks(self, worker: Worker, give: Give) -> bool:
+        """It waits in `next`; False when it has no right to."""
+        if worker.state == ENDING:
+            self.staff.end(worker)
+        if worker.state in (BUSY, ENDING):
+            return False
+        worker.give = give
+        self.staff.waits(worker)
+        self.hand_over()
+        return True
+
+    def left(self, worker: Worker) -> None:
+        """Its `next` call broke: it will ask again, or is going."""
+        if worker.state == IDLE:
+            self.staff.rests(worker, RETURNING, START_TIMEOUT)
+
+    def answers(self, worker: Worker, outcome: Outcome) -> None:
+        """The event it holds has ended."""
+        assert worker.task is not None
+        task, attempt = worker.task, worker.attempt(self._desk.clock())
+        seconds = self._desk.monotonic() - worker.since
+        worker.task = None
+        worker.answered_id = worker.request_id
+        self.staff.pace.served(seconds)
+        self._stats.observe_duration(self.spec.name, seconds)
+        if self.spec.isolation == "shared" and worker.spec is self.spec and not self.gone:
+            self.staff.rests(worker, RETURNING, max(LINGER, self.spec.timeout))
+        else:
+            self.staff.rests(worker, ENDING, LINGER)
+        self._desk.ended(self, task, attempt, outcome)
+
+    def cannot_start(self, worker: Worker, reason: str) -> None:
+        """It said so itself (`init/error`), and will leave."""
+        self.staff.start_failed(reason)
+        self.staff.rests(worker, ENDING, LINGER)
+
+    def exited(self, worker: Worker, reason: str, tail: str) -> None:
+        """It is gone, whatever it was doing."""
+        self.staff.gone(worker)
+        if worker.state == STARTING:
+            printed = f"; it printed: {tail}" if tail else ""
+            self.staff.start_failed(f"its worker {reason} before it asked for an event{printed}")
+        elif worker.task is not None:
+            task, attempt = worker.task, worker.attempt(0.0)
+            worker.task = None
+            failed = Failed("worker-lost", f"its worker {reason} before it answered", log=tail)
+            self._desk.ended(self, task, attempt, failed)
+        self.fill()
+
+    # -- time
+
+    def review(self) -> None:
+        """See to everything that time does: deadlines, retries that are due, events too old, workers too long idle."""
+        now = self._desk.monotonic()
+        soonest = self.line.wake(now)
+        for worker in list(self.staff.workers.values()):
+            if worker.deadline <= now:
+                self._overdue(worker)
+            soonest = min(soonest, worker.deadline)
+        while (task := self.line.peek()) is not None and task.expires <= now:
+            self._expire(self.line.next())
+        if task is not None:
+            soonest = min(soonest, task.expires)
+        self._plan(min(soonest, self.staff.let_go()))
+        self.hand_over()
+
+    def _overdue(self, worker: Worker) -> None:
+        if worker.state == BUSY:
+            self._time_out(worker)
+        elif worker.state == STARTING:
+            tail = self._desk.log(worker)
+            printed = f"; it printed: {tail}" if tail else ""
+            self.staff.start_failed(f"its worker did not ask for an event within {START_TIMEOUT:g} s{printed}")
+            self.staff.end(worker)
+        else:
+            self.staff.end(worker)
+
+    def _time_out(self, worker: Worker) -> None:
+        """Kill first: what it may still do must not outlive the word that it failed."""
+        assert worker.task is not None
+        task, attempt = worker.task, worker.attempt(0.0)
+        worker.task = None
+        self.staff.end(worker)
+        reason = f"did not answer within {worker.spec.timeout:g} s"
+        self._desk.ended(self, task, attempt, Failed("timeout", reason, log=self._desk.log(worker)))
+
+    # -- versions
+
+    def replace(self, spec: FunctionSpec) -> None:
+        """Go on with another version: who is free is replaced, who works may finish."""
+        self.spec = spec
+        self.gone = False
+        self.staff.replace(spec)
+        self.hand_over()
+
+    def dismiss(self) -> list[Task]:
+        """The function is deleted: nothing new starts, who works may finish. The tasks that no worker holds."""
+        self.gone = True
+        self.staff.end_free()
+        return list(self.line.drain())
+
+    def status(self) -> dict[str, Any]:
+        """For pages and people: plain values."""
+        queue = {"queued": len(self.line) + self._leasing, "retrying": self.line.waiting, "on_disk": self.line.behind}
+        return self.staff.status() | queue

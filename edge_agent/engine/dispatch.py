@@ -1,0 +1,287 @@
+"""Dispatch: recorded invocations become outcomes, at least once, each attempt on disk before it is handed over.
+
+Enters: `Invocation`s that are on disk; workers' calls (through the Runtime API); workers' ends (from the runner).
+Leaves: settlements in the journal, and for whoever listens each attempt's settlement.
+Guarantee: an invocation is settled as answered or dead exactly once in the journal; an event is handed over at most
+`retry.attempts` times, crashes included; a late answer of one attempt never settles another. This is the only place
+where what happened to a worker becomes an Outcome.
+Not chosen: a thread per function or worker. One thread owns it all, so there is no lock and no order to get wrong.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any, Literal
+
+from edge_agent.domain.function import FunctionSpec, RetrySpec
+from edge_agent.domain.invocation import Attempt, Failed, Invocation, Outcome
+from edge_agent.engine.admission import Admission
+from edge_agent.engine.crew import Crew
+from edge_agent.engine.ledger import Ledger
+from edge_agent.engine.loop import Loop
+from edge_agent.engine.stats import EngineStats
+from edge_agent.engine.work import BUSY, Give, Task, Worker
+from edge_agent.ports import Journal, Runner
+
+Verdict = Literal["accepted", "twice", "not-yours", "unknown"]
+
+MOST_POSTED = 20_000
+"""Invocations on their way from other threads; more stay on disk until these are seen to."""
+AT_A_TIME = 256
+"""Invocations taken in before workers are looked after again: about a millisecond's work."""
+
+
+def epoch_ms() -> float:
+    return time.time() * 1000
+
+
+class Engine:
+    """`ports.Dispatcher` and `ports.WorkerEvents`. Methods marked "loop" belong to the loop's own thread.
+
+    Set `runner` before `start`. `listeners` are called on the loop's thread after each settlement (not for leases) was put
+    into the journal's queue: what they commit is on disk no earlier than the settlement.
+    """
+
+    runner: Runner
+
+    def __init__(
+        self,
+        loop: Loop,
+        journal: Journal,
+        *,
+        clock: Callable[[], float] = epoch_ms,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        chance: Random | None = None,
+    ) -> None:
+        self.loop = loop
+        self.stats = EngineStats()
+        self.clock = clock
+        self.monotonic = time.monotonic
+        self.request_id = new_id
+        self._chance = chance or Random()
+        self._ledger = Ledger(journal, clock, self._chance, self.stats)
+        self.listeners = self._ledger.listeners
+        self._admission = Admission(self, self._ledger)
+        self._crews: dict[str, Crew] = {}
+        self._workers: dict[str, Crew] = {}
+        self._arrived: deque[Invocation] = deque()
+        self._posted = 0
+        self._posting = threading.Lock()
+        self._closed = False
+        loop.after.append(self._ledger.save)
+
+    # -- any thread
+
+    def start(self, functions: Mapping[str, FunctionSpec], pending: Sequence[Invocation] = ()) -> None:
+        """Begin with these functions and with what an earlier life of the agent left unfinished."""
+        self.loop.post(self._start, dict(functions), list(pending))
+
+    def submit(self, invocations: Sequence[Invocation]) -> None:
+        """Queue invocations that are on disk; returns at once."""
+        with self._posting:
+            fits = self._posted + len(invocations) <= MOST_POSTED
+            self._posted += len(invocations) if fits else 0
+        if fits:
+            self.loop.post(self._take_all, invocations)
+        else:
+            self.loop.post(self._leave, Counter(invocation.function for invocation in invocations))
+
+    def invoke(self, invocation: Invocation, on_outcome: Callable[[Outcome], None]) -> None:
+        """Run one for somebody who waits: one attempt. `on_outcome` is called on the loop's thread."""
+        self.loop.post(self._invoke, invocation, on_outcome)
+
+    def replace(self, functions: Mapping[str, FunctionSpec]) -> None:
+        """From now on these functions: changed ones get new workers, deleted ones' events end as `no-function`."""
+        self.loop.post(self._replace, dict(functions))
+
+    def exited(self, worker_id: str, reason: str, log: str) -> None:
+        """See `ports.WorkerEvents`. `reason` completes "its worker ...": `exited with code 1`, `was killed by SIGKILL`."""
+        self.loop.post(self._exited, worker_id, reason, log)
+
+    def status(self) -> Mapping[str, Mapping[str, Any]]:
+        """Per function: workers by state, queued, retrying, on_disk, last_error. Errors: `Unavailable`."""
+        return self.loop.ask(lambda: {name: crew.status() for name, crew in self._crews.items()})
+
+    def close(self, grace: float = 0.0) -> None:
+        """Hand over nothing more, let running attempts end for `grace` seconds, end every worker.
+
+        What is unfinished stays leased in the journal and is taken up by the next `start`.
+        """
+        self.loop.ask(self._stop_giving)
+        until = time.monotonic() + grace
+        while time.monotonic() < until and self.loop.ask(self._busy):
+            time.sleep(0.01)
+        self.loop.ask(self._end_all, timeout=30.0)
+
+    # -- what workers do (loop)
+
+    def asks(self, worker_id: str, give: Give) -> bool:
+        """Loop. A worker waits in `next`; False when it is none of ours, holds an event, or is to go."""
+        crew = self._workers.get(worker_id)
+        return not self._closed and crew is not None and crew.asks(crew.staff.workers[worker_id], give)
+
+    def left(self, worker_id: str, give: Give) -> None:
+        """Loop. The connection on which it waited is gone (it may have another by now)."""
+        crew = self._workers.get(worker_id)
+        if crew is not None and crew.staff.workers[worker_id].give == give:
+            crew.left(crew.staff.workers[worker_id])
+
+    def answers(self, worker_id: str, request_id: str, outcome: Outcome) -> Verdict:
+        """Loop. A worker says how `request_id` ended."""
+        crew = self._workers.get(worker_id)
+        if crew is None:
+            return "not-yours"
+        worker = crew.staff.workers[worker_id]
+        if worker.task is None or request_id != worker.request_id:
+            return "twice" if request_id and request_id == worker.answered_id else self._whose(request_id)
+        if isinstance(outcome, Failed):
+            outcome = Failed(outcome.kind, outcome.reason, outcome.temporary, self.log(worker), outcome.error)
+        crew.answers(worker, outcome)
+        return "accepted"
+
+    def cannot_start(self, worker_id: str, reason: str) -> bool:
+        """Loop. A worker says that its initialisation failed; False when it is none of ours or has begun to work."""
+        crew = self._workers.get(worker_id)
+        if crew is None or crew.staff.workers[worker_id].served:
+            return False
+        worker = crew.staff.workers[worker_id]
+        tail = self.log(worker)
+        crew.cannot_start(worker, reason + (f"; it printed: {tail}" if tail else ""))
+        return True
+
+    def _whose(self, request_id: str) -> Verdict:
+        held = (
+            worker.request_id for crew in self._crews.values() for worker in crew.staff.workers.values() if worker.task
+        )
+        return "not-yours" if request_id in held else "unknown"
+
+    # -- what a crew needs (loop)
+
+    def crew(self, function: str) -> Crew | None:
+        """Loop. The function's crew, if there is such a function."""
+        crew = self._crews.get(function)
+        return None if crew is None or crew.gone else crew
+
+    def start_worker(self, spec: FunctionSpec) -> Worker:
+        """Loop. Errors: `EdgeError`."""
+        worker_id = f"{spec.name}-{uuid.uuid4().hex[:12]}"
+        self.runner.start(worker_id, spec)
+        self._workers[worker_id] = self._crews[spec.name]
+        return Worker(worker_id, spec, self.monotonic())
+
+    def kill(self, worker: Worker) -> None:
+        """Loop."""
+        self.runner.kill(worker.id)
+
+    def log(self, worker: Worker) -> str:
+        """Loop."""
+        return self.runner.log(worker.id)
+
+    def lease(self, crew: Crew, task: Task) -> None:
+        """Loop. Put the task's attempt on disk, then have it handed over."""
+        self._ledger.lease(task, lambda: self.loop.post(self._leased, crew, task))
+
+    def ended(self, crew: Crew, task: Task, attempt: Attempt, outcome: Outcome) -> None:
+        """Loop. Settle an attempt: the event is over, or tried again."""
+        once = task.on_outcome is not None or crew.gone
+        retry = RetrySpec(attempt.number) if once else crew.spec.retry
+        settled = self._ledger.settle(task, attempt, outcome, retry, left=task.expires - self.monotonic())
+        if settled.state == "waiting":
+            crew.again(task, self.monotonic() + (settled.due - settled.at) / 1000)
+        else:
+            self._admission.ended(settled.function, settled.id)
+            crew.over(task)
+        if settled.outcome is not None:
+            task.tell(settled.outcome)
+
+    def fetch(self, crew: Crew) -> None:
+        """Loop. There is room in memory again for what stayed on disk."""
+        if not self._closed:
+            self._admission.fetch(crew.spec.name)
+
+    # -- what other threads posted (loop)
+
+    def _start(self, functions: dict[str, FunctionSpec], pending: list[Invocation]) -> None:
+        self._replace(functions)
+        for invocation in pending:
+            self._admission.take(invocation, earlier=True)
+
+    def _replace(self, functions: dict[str, FunctionSpec]) -> None:
+        for name in self._crews.keys() - functions.keys():
+            self._dismiss(self._crews[name])
+        for name, spec in functions.items():
+            crew = self._crews.get(name)
+            if crew is None:
+                self._open(spec)
+            elif crew.gone or crew.spec != spec:
+                crew.replace(spec)
+
+    def _open(self, spec: FunctionSpec) -> None:
+        alarm = self.loop.alarm(lambda: None if self._closed else crew.review())
+        crew = Crew(spec, self, alarm.no_later_than, self._chance, self.stats)
+        self._crews[spec.name] = crew
+        crew.fill()
+
+    def _dismiss(self, crew: Crew) -> None:
+        for task in crew.dismiss():
+            crew.line.ended(task)
+            self._admission.no_function(task)
+        if crew.line.behind:
+            self.fetch(crew)
+        if not crew.staff.workers:
+            self._crews.pop(crew.spec.name, None)
+
+    def _take_all(self, invocations: Sequence[Invocation]) -> None:
+        taking = bool(self._arrived)
+        self._arrived.extend(invocations)
+        if not taking:
+            self._take_some()
+
+    def _take_some(self) -> None:
+        """A few at a time, so that a flood lets workers be served in between."""
+        some = [self._arrived.popleft() for _ in range(min(len(self._arrived), AT_A_TIME))]
+        with self._posting:
+            self._posted -= len(some)
+        if not self._closed:
+            self._admission.take_all(some)
+        if self._arrived:
+            self.loop.post(self._take_some)
+
+    def _leave(self, counts: Counter[str]) -> None:
+        for function, count in counts.items():
+            self._admission.leave(function, count)
+
+    def _invoke(self, invocation: Invocation, on_outcome: Callable[[Outcome], None]) -> None:
+        if self._closed:
+            on_outcome(Failed("interrupted", "the agent is stopping"))
+        else:
+            self._admission.invoke(invocation, on_outcome)
+
+    def _leased(self, crew: Crew, task: Task) -> None:
+        if self._closed:
+            return
+        crew.leased(task)
+        if crew.gone:
+            self._dismiss(crew)
+
+    def _exited(self, worker_id: str, reason: str, tail: str) -> None:
+        crew = self._workers.pop(worker_id, None)
+        if crew is not None and not self._closed:
+            crew.exited(crew.staff.workers[worker_id], reason, tail)
+            if crew.gone and not crew.staff.workers:
+                self._crews.pop(crew.spec.name, None)
+
+    def _stop_giving(self) -> None:
+        self._closed = True
+
+    def _busy(self) -> int:
+        return sum(1 for crew in self._crews.values() for worker in crew.staff.workers.values() if worker.state == BUSY)
+
+    def _end_all(self) -> None:
+        self._ledger.save()
+        self.runner.close()

@@ -1,0 +1,120 @@
+"""What the engine carries about: a task waiting for a worker, a worker, and what is handed from one to the other."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from edge_agent.domain.function import FunctionSpec
+from edge_agent.domain.invocation import Attempt, Invocation, Outcome
+
+log = logging.getLogger(__name__)
+
+STARTING, IDLE, BUSY, RETURNING, ENDING = "starting", "idle", "busy", "returning", "ending"
+"""A worker was started; waits in `next`; has an event; has answered and will ask again; is to go."""
+
+TRACEPARENT = re.compile(rb'"traceparent"\s*:\s*"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"')
+"""W3C Trace Context, 3.2: version, trace id, parent id, flags."""
+
+
+class Handover(NamedTuple):
+    """One event for one worker: everything the `next` call answers."""
+
+    request_id: str
+    deadline: int
+    """Epoch milliseconds."""
+    trace: str
+    function: str
+    event: bytes
+
+
+Give = Callable[[Handover], bool]
+"""Sends the event to the worker that waits; False when nobody is at the other end any more."""
+
+
+class Task:
+    """One invocation on its way. `leased` says that attempt `number` is on disk and may be handed over."""
+
+    __slots__ = ("dispatched", "expires", "invocation", "leased", "number", "on_outcome")
+
+    def __init__(self, invocation: Invocation, number: int, leased: bool, expires: float, dispatched: float) -> None:
+        self.invocation = invocation
+        self.number = number
+        self.leased = leased
+        self.expires = expires
+        """Monotonic seconds, so that a clock set right in the middle ages nothing."""
+        self.dispatched = dispatched
+        self.on_outcome: Callable[[Outcome], None] | None = None
+        """Set when somebody waits for the answer: then there is one attempt."""
+
+    def tell(self, outcome: Outcome) -> None:
+        """Answer who waits; what goes wrong there is theirs."""
+        if self.on_outcome is not None:
+            try:
+                self.on_outcome(outcome)
+            except Exception:
+                log.exception("nobody could be told how %s ended", self.invocation.id)
+
+
+class Worker:
+    """One process or pod. Times are monotonic seconds, `handed_over` and `asked_at` epoch milliseconds."""
+
+    __slots__ = (
+        "answered_id",
+        "deadline",
+        "give",
+        "handed_over",
+        "id",
+        "init_ms",
+        "request_id",
+        "served",
+        "since",
+        "spec",
+        "state",
+        "task",
+    )
+
+    def __init__(self, worker_id: str, spec: FunctionSpec, now: float) -> None:
+        self.id = worker_id
+        self.spec = spec
+        self.state = STARTING
+        self.since = now
+        self.deadline = float("inf")
+        """When the present state has lasted too long."""
+        self.give: Give | None = None
+        self.task: Task | None = None
+        self.request_id = ""
+        self.answered_id = ""
+        self.handed_over = 0.0
+        self.init_ms = 0.0
+        self.served = 0
+
+    def enter(self, state: str, now: float, deadline: float = float("inf")) -> None:
+        self.state = state
+        self.since = now
+        self.deadline = deadline
+
+    def attempt(self, answered: float) -> Attempt:
+        """The attempt this worker carries, as it stands."""
+        assert self.task is not None
+        return Attempt(
+            number=self.task.number,
+            request_id=self.request_id,
+            dispatched=self.task.dispatched,
+            handed_over=self.handed_over,
+            answered=answered,
+            init_ms=self.init_ms if self.served <= 1 else 0.0,
+        )
+
+
+def xray(event: bytes, request_id: str, now: float) -> str:
+    """The trace id in X-Ray's form (`Root=1-8 hex-24 hex`): the event's own `traceparent`, or one made of the request id.
+
+    `now` is epoch milliseconds.
+    """
+    if (at := event.find(b'"traceparent"', 0, 4096)) >= 0 and (found := TRACEPARENT.match(event, at)):
+        trace, parent, flags = (part.decode() for part in found.groups())
+        return f"Root=1-{trace[:8]}-{trace[8:]};Parent={parent};Sampled={int(flags, 16) & 1}"
+    return f"Root=1-{int(now / 1000):08x}-{request_id.replace('-', '')[:24]}"

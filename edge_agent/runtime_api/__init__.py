@@ -1,0 +1,1 @@
+"""The AWS Lambda Runtime API (version 2018-06-01), served to workers."""

@@ -1,0 +1,243 @@
+"""What every runner of workers keeps: the one suite for processes, for the shipped fake, and for pods when they come.
+
+Each runner is given the same functions (`SCRIPTS`), made in its own way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.adapters.run_process import ProcessRunner
+from edge_agent.domain.function import FunctionSpec
+from edge_agent.engine.loop import Loop
+from edge_agent.engine.stats import EngineStats
+from edge_agent.engine.work import Give, Handover
+from edge_agent.errors import Unavailable
+from edge_agent.ports import Runner
+from edge_agent.runtime_api.server import RuntimeServer
+from edge_agent.testing import FakeRunner, FakeWorker
+from tests.waiting import eventually
+
+
+@dataclass
+class Engine:
+    """Just enough of an engine to see what workers do; `runtime_api` needs these names."""
+
+    loop: Loop
+    waiting: dict[str, Give] = field(default_factory=dict)
+    answers_of: dict[str, Any] = field(default_factory=dict)
+    gone: dict[str, tuple[str, str]] = field(default_factory=dict)
+    stats: EngineStats = field(default_factory=EngineStats)
+
+    def asks(self, worker_id: str, give: Give) -> bool:
+        self.waiting[worker_id] = give
+        return True
+
+    def left(self, worker_id: str, give: Give) -> None:
+        self.waiting.pop(worker_id, None)
+
+    def answers(self, worker_id: str, request_id: str, outcome: Any) -> str:
+        self.answers_of[worker_id] = outcome
+        return "accepted"
+
+    def cannot_start(self, worker_id: str, reason: str) -> bool:
+        return True
+
+    def exited(self, worker_id: str, reason: str, log: str) -> None:
+        assert worker_id not in self.gone, "exited was called twice"
+        self.gone[worker_id] = (reason, log)
+
+
+SCRIPTS = {
+    "asks": "wget -q -O - $next; sleep 1000",
+    "prints": "echo 'what I have to say'; wget -q -O - $next; sleep 1000",
+    "rambles": "i=0; while [ $i -lt 2000 ]; do echo 'line after line after line'; i=$((i+1)); done; echo 'the end'; "
+    "wget -q -O - $next; sleep 1000",
+    "dies": "echo 'out of ink'; exit 3",
+}
+"""What the functions of this suite do; the fakes do the same."""
+
+
+def asks(_event: Any, worker: FakeWorker) -> None:
+    worker.killed.wait()
+
+
+MakeRunner = Callable[[Loop, RuntimeServer, Engine], Runner]
+
+
+@dataclass
+class Stage:
+    """A runner, and the engine's view of it."""
+
+    loop: Loop
+    engine: Engine
+    runner: Runner
+    spec: Callable[[str], FunctionSpec]
+
+    def start(self, worker_id: str, name: str) -> None:
+        self.loop.ask(lambda: self.runner.start(worker_id, self.spec(name)))
+
+    def kill(self, worker_id: str) -> None:
+        self.loop.ask(lambda: self.runner.kill(worker_id))
+
+    def log(self, worker_id: str) -> str:
+        return self.loop.ask(lambda: self.runner.log(worker_id))
+
+    def waits(self, worker_id: str) -> None:
+        eventually(lambda: worker_id in self.engine.waiting)
+
+    def gone(self, worker_id: str) -> tuple[str, str]:
+        return eventually(lambda: self.engine.gone.get(worker_id, ()))  # type: ignore[return-value]
+
+
+def processes(folder: Path) -> tuple[MakeRunner, Callable[[str], FunctionSpec]]:
+    code = folder / "code"
+    code.mkdir()
+
+    def spec(name: str) -> FunctionSpec:
+        head = 'wget() { /bin/busybox wget "$@"; }; next=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next\n'
+        if name not in SCRIPTS:
+            return FunctionSpec(name, source=str(code), command=("./no-such-file",))
+        return FunctionSpec(name, source=str(code), command=("/bin/sh", "-c", head + SCRIPTS[name]))
+
+    def make(loop: Loop, server: RuntimeServer, engine: Engine) -> Runner:
+        return ProcessRunner(loop, server, engine, folder / "workers")
+
+    return make, spec
+
+
+def fakes(_folder: Path) -> tuple[MakeRunner, Callable[[str], FunctionSpec]]:
+    said = {"prints": ["what I have to say"], "rambles": [*["line after line after line"] * 2000, "the end"]}
+
+    def begin(worker: FakeWorker, name: str) -> None:
+        for line in said.get(name, []):
+            worker.print(line)
+        if name == "dies":
+            worker.print("out of ink")
+            raise SystemExit(3)
+
+    def make(loop: Loop, server: RuntimeServer, engine: Engine) -> Runner:
+        return FakeRunner(loop, server, engine, dict.fromkeys(SCRIPTS, asks), begin=begin)
+
+    return make, lambda name: FunctionSpec(name, isolation="shared")
+
+
+@pytest.fixture(params=[processes, fakes])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    make, spec = request.param(tmp_path)
+    loop = Loop()
+    engine = Engine(loop)
+    server = RuntimeServer(engine)  # type: ignore[arg-type]
+    loop.start()
+    stage = Stage(loop, engine, loop.ask(lambda: make(loop, server, engine)), spec)
+    yield stage
+    loop.ask(stage.runner.close)
+    loop.ask(server.close_all)
+    loop.close()
+    assert loop.faults == 0
+
+
+def test_a_worker_that_is_started_asks_for_an_event(stage: Stage) -> None:
+    stage.start("w1", "asks")
+    stage.waits("w1")
+    assert stage.engine.gone == {}
+
+
+def test_workers_are_told_apart(stage: Stage) -> None:
+    for number in range(3):
+        stage.start(f"w{number}", "asks")
+    for number in range(3):
+        stage.waits(f"w{number}")
+
+
+def test_a_killed_worker_is_gone_and_said_to_be(stage: Stage) -> None:
+    stage.start("w1", "asks")
+    stage.waits("w1")
+    stage.kill("w1")
+    assert stage.gone("w1")[0] == "was killed"
+    eventually(lambda: "w1" not in stage.engine.waiting)
+
+
+def test_a_worker_in_the_middle_of_an_event_can_be_killed(stage: Stage) -> None:
+    stage.start("w1", "asks")
+    stage.waits("w1")
+    event = Handover("r1", int(time.time() * 1000) + 1000, "Root=1-0-0", "asks", b"{}")
+    assert stage.loop.ask(lambda: stage.engine.waiting.pop("w1")(event))
+    stage.kill("w1")
+    assert stage.gone("w1")[0] == "was killed"
+    assert "w1" not in stage.engine.answers_of
+
+
+def test_a_kill_reaches_one_worker_only(stage: Stage) -> None:
+    stage.start("w1", "asks")
+    stage.start("w2", "asks")
+    stage.waits("w1")
+    stage.waits("w2")
+    stage.kill("w1")
+    stage.gone("w1")
+    assert "w2" in stage.engine.waiting
+    assert "w2" not in stage.engine.gone
+
+
+def test_a_worker_killed_before_it_asked_is_gone_too(stage: Stage) -> None:
+    stage.start("w1", "asks")
+    stage.kill("w1")
+    assert stage.gone("w1")[0] == "was killed"
+
+
+def test_killing_twice_or_somebody_unknown_is_no_error(stage: Stage) -> None:
+    stage.start("w1", "asks")
+    stage.waits("w1")
+    stage.kill("w1")
+    stage.kill("w1")
+    stage.gone("w1")
+    stage.kill("w1")
+    stage.kill("nobody")
+    assert list(stage.engine.gone) == ["w1"]
+
+
+def test_what_a_worker_printed_can_be_read_while_it_lives(stage: Stage) -> None:
+    stage.start("w1", "prints")
+    stage.waits("w1")
+    assert stage.log("w1") == "what I have to say"
+    assert stage.log("nobody") == ""
+
+
+def test_of_a_long_log_the_tail_is_kept(stage: Stage) -> None:
+    stage.start("w1", "rambles")
+    stage.waits("w1")
+    eventually(lambda: stage.log("w1").endswith("the end"))
+    assert len(stage.log("w1")) <= 4096
+
+
+def test_a_worker_that_dies_says_how_and_what_it_printed(stage: Stage) -> None:
+    stage.start("w1", "dies")
+    reason, log = stage.gone("w1")
+    assert reason == "exited with code 3"
+    assert log == "out of ink"
+
+
+def test_what_cannot_be_started_is_unavailable_and_leaves_nothing(stage: Stage) -> None:
+    with pytest.raises(Unavailable, match="cannot be started"):
+        stage.start("w1", "no-such-function")
+    stage.kill("w1")
+    assert stage.log("w1") == ""
+    assert stage.engine.gone == {}
+
+
+def test_closing_ends_everybody(stage: Stage) -> None:
+    before = threading.active_count()
+    for number in range(3):
+        stage.start(f"w{number}", "asks")
+        stage.waits(f"w{number}")
+    stage.loop.ask(stage.runner.close, timeout=30)
+    eventually(lambda: set(stage.engine.gone) == {"w0", "w1", "w2"})
+    eventually(lambda: threading.active_count() <= before)
+    eventually(lambda: stage.engine.waiting == {})
