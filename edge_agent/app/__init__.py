@@ -7,9 +7,13 @@ send events for them. At stop it is the other way round. `kill -9` at any instan
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
+import os
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -51,7 +55,7 @@ class Appliance(Queries, Actions):
         self.declared = Declared(self.parts)
         loop, engine = self.parts.loop, self.parts.engine
         self._runtime = RuntimeServer(engine)
-        folder = settings.data.dir / "workers"
+        folder = worker_folder(settings.data.dir)
         engine.runner = ProcessRunner(loop, self._runtime, engine, folder, secrets=settings.secrets_dir)
         self._jobs = Jobs()
         self._drain_now = threading.Event()
@@ -65,6 +69,8 @@ class Appliance(Queries, Actions):
     def start(self) -> None:
         """Restore, then listen. Errors: `Invalid` (manifests, when there is no earlier good set), `Conflict`."""
         p = self.parts
+        # A batch being decoded would otherwise hold up a waiting worker for five milliseconds (the interpreter's default).
+        sys.setswitchinterval(0.001)
         restore.begin(p)
         self.declared.begin()
         p.engine.listeners.append(self._settled)
@@ -134,8 +140,9 @@ class Appliance(Queries, Actions):
 
     def _settled(self, settlement: Settlement, invocation: Invocation) -> None:
         if isinstance(settlement.outcome, Failed):
-            words = f"{settlement.function} {settlement.outcome.reason} (attempt {settlement.attempt.number}, {settlement.state})"
-            log.warning(words, extra={"id": settlement.id})
+            words = "%s %s (attempt %d, %s)"
+            number, reason = settlement.attempt.number, settlement.outcome.reason
+            log.warning(words, settlement.function, reason, number, settlement.state, extra={"id": settlement.id})
         if self.parts.news:
             self.parts.news.publish(
                 "invocation",
@@ -203,3 +210,16 @@ class Appliance(Queries, Actions):
             self.parts.drain.run()
             if self._stopping.is_set():
                 return
+
+
+def worker_folder(data: Path) -> Path:
+    """Where workers keep what they need while they live: in memory where there is any, for every fresh one makes and
+    removes a folder, and that would be writes on the card."""
+    name = f"edge-workers-{os.getuid()}-{hashlib.blake2b(str(data).encode(), digest_size=6).hexdigest()}"
+    for variable in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+        place = os.environ.get(variable, "")
+        if place and Path(place).is_dir():
+            return Path(place) / name
+    shared = Path("/dev/shm") / name  # noqa: S108 - the runner makes the folder anew, 0700
+    taken = shared.exists() and shared.lstat().st_uid != os.getuid()
+    return shared if os.access(shared.parent, os.W_OK) and not taken else data / "workers"

@@ -72,7 +72,12 @@ class Actions:
     def _only_images(self, kind: str, manifest: Json) -> None:
         """On an appliance a function that comes over the network is an image, never a command on the host."""
         spec = manifest.get("spec")
-        if kind == "Function" and isinstance(spec, dict) and spec.get("source") and not self.parts.settings.functions.by_api:
+        if (
+            kind == "Function"
+            and isinstance(spec, dict)
+            and spec.get("source")
+            and not self.parts.settings.functions.by_api
+        ):
             raise Refused(
                 "a function with a source runs a command on this host, and that is not taken over the API; put its manifest "
                 f"into {self.parts.settings.manifests_dir} and reload, or give it an image"

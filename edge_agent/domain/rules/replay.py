@@ -1,9 +1,9 @@
 """Would this rule have woken me last night? A rule over stored samples, through the same book and machines as live.
 
 Samples are taken in the order in which they were received, and time passes between them up to each receipt, so that timers,
-late readings and silences come out as they did, or would have; a backlog counts as drained at the first reading that is not
-late. With `as_measured` every sample counts as received when it
-was measured, in that order: what the rule makes of the series itself, however late the readings came.
+late readings and silences come out as they did, or would have; a backlog counts as drained two seconds after its last
+reading. With `as_measured` every sample counts as received when it was measured, in that order: what the rule makes of the
+series itself, however late the readings came.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import msgspec
 from edge_agent.domain.reading import Sample, Value
 from edge_agent.domain.rules.book import RuleBook
 from edge_agent.domain.rules.spec import Match, Rule
+
+QUIET_MS = 2_000
+"""When nothing has come for so long after a late reading, the backlog has drained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +81,34 @@ def replay(
     result = Replay(rule)
     taken = [msgspec.structs.replace(sample, received=sample.t) if as_measured else sample for sample in samples]
     taken.sort(key=lambda sample: sample.received)
-    late_ms = round(late_after_s * 1000)
-    now = taken[0].received if taken else 0
+    late_ms, last = round(late_after_s * 1000), None
     for sample in taken:
-        drained = sample.received - sample.t <= late_ms
-        _pass_time(book, (now, sample.received - 1), drained, result)
-        now = sample.received
+        _pass_time(book, last, late_ms, sample.received - 1, result)
+        last = sample
         result.matches += book.observe(sample)
         if sample.live and rule.reading in sample.values and book.roster.meet(sample.device).terms:
             result.series.setdefault(sample.device, []).append((sample.t, sample.values[rule.reading]))
     result.samples = len(taken)
     if until is not None:
-        _pass_time(book, (now, until), True, result)
+        _pass_time(book, last, late_ms, until, result)
     for series in result.series.values():
         series.sort(key=lambda point: point[0])
     return result
 
 
-def _pass_time(book: RuleBook, span: tuple[int, int], drained: bool, result: Replay) -> None:
-    """Let every timer that is due in the span speak, at its own moment."""
+def _pass_time(book: RuleBook, last: Sample | None, late_ms: int, until: int, result: Replay) -> None:
+    """Let every timer that is due between the receipt of `last` and `until` speak, at its own moment."""
+    if last is None:
+        return
+    now = last.received
+    if last.received - last.t > late_ms:  # more of the backlog may follow
+        _speak(book, (now, min(until, now + QUIET_MS - 1)), False, result)
+        now += QUIET_MS
+    _speak(book, (now, until), True, result)
+
+
+def _speak(book: RuleBook, span: tuple[int, int], drained: bool, result: Replay) -> None:
     now, until = span
-    while (due := book.next_due(drained)) is not None and due <= until:
+    while now <= until and (due := book.next_due(drained)) is not None and due <= until:
         now = max(now, due)
         result.matches += book.tick(now, drained)
