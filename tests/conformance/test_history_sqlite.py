@@ -336,3 +336,13 @@ def test_averages_of_a_damaged_history_are_copied_too_and_trimmed_only_after(tmp
         assert hourly(history)[:150] == expected[:150]  # of what was not averaged, some was beside the damage
         history.trim(T0 + 150 * HOUR)
         assert hourly(history)[:150] == expected[:150]
+
+
+def test_nothing_is_averaged_while_a_damaged_history_is_copied_for_copying_may_begin_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as history:
+        history.store(samples(1, 100))
+        history._db.execute("INSERT INTO note VALUES ('salvaging', 'history.db.damaged-1')")
+        assert history.trim(T0 + HOUR) == 0
+        assert seqs(history) == list(range(1, 101))
+        history._tables.drop_note("salvaging", "history.db.damaged-1")
+        assert history.trim(T0 + HOUR) == 200

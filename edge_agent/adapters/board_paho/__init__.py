@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import logging
-import random
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from itertools import count
-from typing import Any, Protocol
 
 from edge_agent.adapters.board_paho.link import BoardLink, Owner
 
