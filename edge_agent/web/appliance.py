@@ -1,0 +1,99 @@
+"""What the web application may ask of the appliance: one Protocol, implemented by `app.Appliance`.
+
+Values are JSON-ready (dicts, lists, strings, numbers). Times are epoch milliseconds named `t`, `since`, `until`, `..._at`.
+"""
+
+from __future__ import annotations
+
+from queue import Queue
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class Appliance(Protocol):
+    """Errors of any call: `errors.NotFound`, `Conflict`, `Invalid`, `Unavailable`, `Refused`."""
+
+    site: str
+    version: str
+
+    def ingest(self, device: str, body: bytes, *, idempotency_key: str = "", timeout: float = 10.0) -> Json:
+        """Publish a reading (or an array of them) to the broker and wait until the journal has it on disk.
+
+        Returns {"device","boot","seq","stored": n}. `Invalid`: the body is no reading; `Unavailable`: broker or disk away.
+        """
+
+    def devices(self) -> list[Json]:
+        """[{"name","label","online": bool|None,"last_seen": ms,"model","firmware","dialect",
+        "readings": {reading: {"value","t","unit","class"}}}] by name."""
+
+    def device(self, name: str) -> Json: ...
+    def rename_device(self, name: str, label: str) -> Json: ...
+    def forget_device(self, name: str, *, dry_run: bool = False) -> Json:
+        """{"device","readings": how many are (or would be) removed}."""
+
+    def readings(self, device: str, reading: str, since: int, until: int, step: int = 0) -> list[Json]:
+        """step 0: [{"t","value"}]; else [{"t","mean","min","max","count"}]. reading "" = all, with a "reading" key."""
+
+    def rules(self) -> list[Json]:
+        """[{"name","manifest": {...as YAML says...},"version": str,"firing": [devices],"pending": [devices]}]"""
+
+    def functions(self) -> list[Json]:
+        """[{"name","manifest","version","workers": {"idle","busy","starting"},"queue": n,"last_error": str}]"""
+
+    def put_manifest(self, kind: str, name: str, manifest: Json, *, if_match: str = "", dry_run: bool = False) -> Json:
+        """kind is Rule or Function. Stored, validated, live at once without losing a message. `if_match` "" is no condition.
+
+        Returns it as `rules()` or `functions()` tells it, its new version included."""
+
+    def delete_manifest(self, kind: str, name: str, *, if_match: str = "", dry_run: bool = False) -> None: ...
+    def replay_rule(self, name: str, since: int, until: int) -> Json:
+        """{"rule","matches": [{"state","device","at","value","message"}],"series": {device: [[t, value]]}}"""
+
+    def invoke(self, function: str, body: bytes, content_type: str, *, wait: float | None) -> Json:
+        """wait None: {"id","state":"accepted"}; else the invocation as `invocation` tells it once it has ended."""
+
+    def invocations(self, *, function: str = "", state: str = "", limit: int = 100, cursor: str = "") -> Json:
+        """{"items": [{"id","function","state","cause","created_at","attempts","reason"}], "cursor": str}"""
+
+    def invocation(self, id: str) -> Json:
+        """One of them, plus "response" (text) and "content_type" when answered, "log", "kind", "event"."""
+
+    def alerts(self, *, state: str = "", limit: int = 100, cursor: str = "") -> Json:
+        """{"items": [...], "cursor"}, newest first; state is "", `firing` or `resolved`. An item has the members of
+        `domain.alert.Alert`: "id","rule","device","reading","state","severity","message","value","since","until","late",
+        "acked_by","acked_at"."""
+
+    def ack_alert(self, id: str, by: str) -> Json: ...
+    def silence(self, rule: str, device: str, until: int, by: str) -> Json: ...
+    def test_alert(self, severity: str) -> Json: ...
+    def dead_letters(self, *, function: str = "", limit: int = 100, cursor: str = "") -> Json: ...
+    def redrive(self, id: str, *, dry_run: bool = False) -> Json: ...
+    def purge(self, *, function: str = "", older_than: int = 0, dry_run: bool = False) -> Json: ...
+    def trace(self, id: str) -> Json:
+        """{"id","phases": [{"phase","at": ms with fractions,"detail"}], "sample": {...}, "invocations": [...],
+        "alerts": [...]}"""
+
+    def status(self) -> Json:
+        """One screen: version, site, uptime_s, broker, journal, history, rules, functions, alarms: [{"name","summary"}].
+
+        The page reads "broker": {"connected": bool}, "journal": {"pending": n}, "readings_stored": n, "rules": {"count": n}
+        and "functions": {name: ...} where they are there."""
+
+    def checks(self) -> list[Json]:
+        """Every health check: [{"check","ok": bool,"summary","try_this"}]."""
+
+    def ready(self) -> tuple[bool, str]: ...
+    def reload(self) -> Json: ...
+    def subscribe(self) -> Queue[tuple[str, Json]]:
+        """A bounded queue of (kind, data), at most a few thousand long. A slow reader loses the oldest, counted: readings
+        first, for the next one tells the same.
+
+        `reading`: {"device","t","values": {reading: value}}. `device`: one of `devices()`, new or changed; or
+        {"name","forgotten": true}. `alert`: one of `alerts()["items"]`, each time its state changes or it is acked.
+        `invocation`: one of `invocations()["items"]`. `alarm`: {"name","summary","active": bool}. `status`: as `status()`.
+        """
+
+    def unsubscribe(self, queue: Queue[tuple[str, Json]]) -> None: ...
+    def metrics(self) -> bytes:
+        """Prometheus text format."""
