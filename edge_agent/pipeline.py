@@ -9,6 +9,7 @@ Not chosen: acknowledging after the function has run. Twenty slow functions woul
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from edge_agent.engine.record import Recorder
 from edge_agent.engine.timeline import Timeline
 from edge_agent.engine.watermarks import Watermarks
 from edge_agent.ports import Batch, Clock, Entries, Journal
+
+log = logging.getLogger(__name__)
 
 
 class Aftermath(Protocol):
@@ -66,7 +69,12 @@ class Pipeline:
         with self.lock:
             entries, repeats = Entries(), list[Sample]()
             for message in batch.messages:
-                self._read(message, entries, repeats)
+                try:
+                    self._read(message, entries, repeats)
+                except Exception as defect:  # a defect of ours must not stop the intake, nor bring the message for ever
+                    log.exception("a message of %r could not be taken", message.topic)
+                    entries.rejected.append(_fault(message, defect))
+            self.counters.received.update([self.decode.dialect(message.topic) for message in batch.messages])
             if entries.samples:
                 self.lateness = entries.samples[-1].received - entries.samples[-1].t
             promises = self._promises(entries.samples, repeats)
@@ -141,11 +149,11 @@ class Pipeline:
 
     def _record(self, entries: Entries, repeats: Sequence[Sample], acknowledge: Callable[[], None] | None) -> None:
         entries.states = self.rules.changed()
-        self._count(entries)
         phases = self.timeline.open(entries.samples)
 
         def safe() -> None:
             phases.on_disk = self.timeline.now()
+            self._count(entries)
             if acknowledge is not None:
                 acknowledge()
                 phases.acknowledged = self.timeline.now()
@@ -164,3 +172,7 @@ class Pipeline:
         counters.stored += sum([len(sample.values) for sample in entries.samples])
         for rejected in entries.rejected:
             counters.rejected[rejected.reason] += 1
+
+
+def _fault(message: Message, defect: Exception) -> Rejected:
+    return Rejected(message.topic, "agent-fault", repr(defect)[:200], message.payload[:512], message.received)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from tests.broker import Broker
 from tests.clock import now_ms
 from tests.contract import payloads
 from tests.flow.test_appliance import lan
+from tests.small_disk import small_disk
 from tests.waiting import eventually
 
 PAYLOADS = int(os.environ.get("EDGE_CHAOS_PAYLOADS", "2000"))
@@ -31,19 +29,6 @@ LOW = """
     metadata: {name: low}
     spec: {devices: "tank-*", reading: level, below: 20, for: 2s}
 """
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own; needs root."""
-    if os.geteuid() != 0:
-        pytest.fail("this test mounts a small tmpfs and must run as root, or through sudo")
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_promises_nothing_raises_an_alarm_and_intake_resumes_by_itself(tmp_path: Path) -> None:

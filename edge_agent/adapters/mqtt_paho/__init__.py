@@ -167,6 +167,9 @@ class PahoBroker:
                 self._serve()
             except (OSError, ssl.SSLError, ValueError) as error:
                 self._trouble(str(error))
+            except Exception as defect:  # whatever it is, a thread that ends would be a deaf agent
+                log.exception("the connection to the broker failed by a defect of ours; it is made anew")
+                self._trouble(repr(defect))
             self.connected_since = 0
             if self._accepted:
                 delay = RETRY_FIRST
