@@ -145,12 +145,13 @@ def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], Non
 
 def open_history(settings: Settings, alarms: Alarms) -> History:
     """The store the one configuration line names."""
-    url = settings.history.url
-    if url == "sqlite":
-        return SqliteHistory(settings.data.dir, now_ms, on_alarm=alarms.set)
+    wanted = settings.history
+    if wanted.url == "sqlite":
+        return SqliteHistory(settings.data.dir, now_ms, keep_hourly=wanted.keep_hourly, on_alarm=alarms.set)
     from edge_agent.adapters.history_mongo import MongoHistory  # pymongo takes 17 MB: only who uses it pays
 
-    return MongoHistory(url, password=settings.history.password.get_secret_value(), keep=int(settings.history.keep_raw))
+    password = wanted.password.get_secret_value()
+    return MongoHistory(wanted.url, password=password, keep=wanted.keep_raw, keep_hourly=wanted.keep_hourly)
 
 
 def broker_options(settings: Settings) -> BrokerOptions:

@@ -433,14 +433,12 @@ def test_a_forgotten_device_leaves_no_averages_and_last_values_come_from_none(op
     assert {name: found["level"] for name, found in history.latest().items()} == {
         "tank-1": (FIRST + 8 * HOUR, 8), "tank-2": (FIRST + 8 * HOUR, 8),
     }  # fmt: skip
-    history.forget("tank-1")
-    assert hourly(history) == []
-    assert list(history.latest()) == ["tank-2"]
+    history.forget("tank-2")
+    history.store([Sample("tank-2", BOOT, 50, FIRST + 7 * HOUR, FIRST, {"level": 1})])
+    assert [step.mean for step in hourly(history, "tank-2")] == [1]
+    assert [step.mean for step in hourly(history)] == [1, 2, 3, 4, 5, 6, 7, 8]
     history.close()
-    history = open_history()
-    history.store([measured(50, 7 * HOUR, level=1)])
-    assert [step.count for step in hourly(history)] == [1]
-    assert [step.mean for step in hourly(history, "tank-2")] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [step.mean for step in hourly(open_history(), "tank-2")] == [1]
 
 
 # -- last values, forgetting, counting

@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from edge_agent.adapters.history_sqlite import SqliteHistory
+from edge_agent.app.clock import now_ms
+from edge_agent.app.parts import open_history
 from edge_agent.domain.reading import Sample
+from edge_agent.engine.alarms import Alarms
 from edge_agent.errors import Refused, Unavailable
+from edge_agent.settings import Settings
 from tests.waiting import eventually
 
 T0 = 1_763_888_888_000
@@ -300,6 +304,16 @@ def test_averages_go_when_they_are_older_than_they_shall_be_kept(tmp_path: Path)
         now += 2 * HOUR
         history.trim(now - 2 * HOUR)
         assert hourly(history) == [(n, 1) for n in range(7, 10)]
+
+
+def test_the_setting_says_how_long_averages_are_kept(tmp_path: Path) -> None:
+    wanted = {"data": {"dir": str(tmp_path)}, "history": {"keep_hourly": "50h"}}
+    now = now_ms()
+    with contextlib.closing(open_history(Settings.model_validate(wanted), Alarms(now_ms, lambda _: None))) as history:
+        old, older = (Sample("tank-1", "1", ago, now - ago * HOUR, now, {"level": ago}) for ago in (4, 100))
+        history.store([old, older])
+        history.trim(now - 2 * HOUR)
+        assert [step.mean for step in history.steps("tank-1", "level", 0, now, HOUR)] == [4]
 
 
 def test_a_history_of_the_version_without_averages_goes_on_with_them(tmp_path: Path) -> None:

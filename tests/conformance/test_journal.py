@@ -22,6 +22,7 @@ from edge_agent.domain.reading import About, Sample
 from edge_agent.domain.rules.spec import RuleState
 from edge_agent.ports import Entries
 from tests.clock import now_ms
+from tests.small_disk import small_disk
 from tests.waiting import eventually
 
 
@@ -257,13 +258,8 @@ def test_a_process_killed_in_the_middle_of_writing_loses_nothing_it_was_told_is_
 
 
 def test_a_full_disk_holds_everything_back_says_so_and_goes_on_by_itself(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.fail("this test mounts a small tmpfs and must run as root, or through sudo")
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], check=True)
     alarms: list[tuple[str, str]] = []
-    try:
+    with small_disk(tmp_path / "small", "3m") as small:
         journal = SqliteJournal(small, now_ms, linger=0.01, on_alarm=lambda name, why: alarms.append((name, why)))
         filler = small / "filler"
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
@@ -280,8 +276,6 @@ def test_a_full_disk_holds_everything_back_says_so_and_goes_on_by_itself(tmp_pat
         eventually(lambda: alarms[-1] == ("disk", ""))
         assert len(samples(journal)) == 5000
         journal.close()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_damaged_journal_is_set_aside_salvaged_and_the_agent_runs_on(tmp_path: Path) -> None:
