@@ -18,6 +18,8 @@ from edge_agent.wording import did_you_mean
 
 Key = tuple[str, str]
 """(kind, name)."""
+UNNAMED = "unnamed"
+"""Stands in while a manifest whose name is wrong is judged."""
 PLAIN = FunctionSpec(name="")
 _SUFFIXES = (".yaml", ".yml")
 
@@ -96,7 +98,10 @@ def judge(
     first: dict[Key, Document] = {}
     read = [(source, document) for source in texts for document in documents.read(source.text, source.file)]
     for source, document in read:
-        if not (document.kind and document.name and isinstance(document.spec, dict)):
+        if not (document.kind and isinstance(document.spec, dict)):
+            continue
+        if not document.name:  # its spec is judged all the same: every fault at once
+            _parse(document, source.base_dir, defaults, {}, {})
             continue
         if other := first.get((document.kind, document.name)):
             line, _ = other.places.get((), (1, 1))
@@ -127,13 +132,13 @@ def _parse(
 ) -> None:
     """One document into the rule or function it declares, its faults noted with their places."""
     if document.kind == "Function":
-        function, wrong = parse_function(document.name, document.spec, base_dir, defaults)
+        function, wrong = parse_function(document.name or UNNAMED, document.spec, base_dir, defaults)
         for path, message, hint in wrong:
             document.fault(("spec", *path), message, hint)
         if function:
             functions[document.name] = function
     else:
-        rule, found = parse_rule(document.name, document.spec)
+        rule, found = parse_rule(document.name or UNNAMED, document.spec)
         for fault in found:
             document.fault(("spec", *fault.path), fault.message, fault.hint)
         if rule:

@@ -267,3 +267,10 @@ def test_what_is_dumped_is_read_back_the_same() -> None:
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="cannot be read: No such file"):
         load_folder(tmp_path / "no")
+
+
+def test_a_manifest_with_a_wrong_name_has_its_other_faults_told_too(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Rule\nmetadata: {name: X}\nspec: {reading: level, above: hot, bellow: 3}\n")
+    with pytest.raises(Invalid) as caught:
+        load_folder(tmp_path)
+    assert [fault.field for fault in caught.value.faults] == ["apiVersion", "metadata.name", "spec.above", "spec.bellow"]
