@@ -34,11 +34,12 @@ log = logging.getLogger(__name__)
 
 
 class Aftermath(Protocol):
-    """What happens once a commit is on disk; called in the order of the commits."""
+    """What happens once a commit is on disk; called in the order of the commits. `awaited`: somebody waits for one."""
 
     def dispatch(self, invocations: Sequence[Invocation]) -> None: ...
     def tell(self, alerts: Sequence[Alert]) -> None: ...
     def stored(self, samples: Sequence[Sample], repeats: Sequence[Sample]) -> None: ...
+    def awaited(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ class Pipeline:
                 self.after.tell(entries.alerts)
             self.after.stored(entries.samples, repeats)
 
-        urgent = bool(entries.invocations or entries.alerts or entries.states)
+        urgent = bool(entries.invocations or entries.alerts or entries.states) or self.after.awaited()
         phases.number = self.journal.commit(entries, urgent=urgent, then=safe)
 
     def _count(self, entries: Entries) -> None:

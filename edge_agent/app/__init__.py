@@ -27,7 +27,7 @@ from edge_agent.app.queries import Queries
 from edge_agent.domain.alert import Alert
 from edge_agent.domain.invocation import Failed, Invocation, Settlement
 from edge_agent.domain.reading import Sample
-from edge_agent.engine.drain import AT_ONCE
+from edge_agent.engine.drain import BEGIN_AT
 from edge_agent.engine.jobs import Jobs
 from edge_agent.errors import Conflict, EdgeError
 from edge_agent.runtime_api.server import RuntimeServer
@@ -131,11 +131,14 @@ class Appliance(Queries, Actions):
             log.info("%s%s", "past " if alert.late else "", words, extra={"id": alert.id})
             self.parts.news.publish("alert", self.show_alert(alert))
 
+    def awaited(self) -> bool:
+        return bool(self.parts.waiters)
+
     def stored(self, samples: Sequence[Sample], repeats: Sequence[Sample]) -> None:
         self.parts.waiters.stored(samples)
         self.parts.waiters.stored(repeats)
         self._waiting_for_history += len(samples)
-        if self._waiting_for_history >= AT_ONCE:
+        if self._waiting_for_history >= BEGIN_AT:
             self._drain_now.set()
 
     def _settled(self, settlement: Settlement, invocation: Invocation) -> None:

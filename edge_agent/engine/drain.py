@@ -21,7 +21,9 @@ from edge_agent.ports import Clock, History
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 20_000
+BEGIN_AT = 20_000
+"""Samples waiting in the journal from which they are moved without waiting for the time to."""
+AT_ONCE = 5000
 """Samples handed to the history in one call: enough to share its pages, little enough to hold in memory."""
 ALARM_AT = 0.8
 """Share of either limit at which the alarm is raised."""

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 
 from edge_agent.domain.reading import Sample
 
-KEPT = 4096
+KEPT = 1024
+"""Commits."""
+SAMPLES_KEPT = 2000
+"""Samples in them: enough to trace what has just happened, and little memory."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,7 @@ class Timeline:
         if samples:
             self.batches.append(phases)
             self._held += len(samples)
-            while self._held > 20_000 and len(self.batches) > 1:
+            while self._held > SAMPLES_KEPT and len(self.batches) > 1:
                 self._held -= len(self.batches.popleft().samples)
         return phases
 

@@ -40,6 +40,10 @@ class Waiters:
                     if still:
                         self._waiting[key] = still
 
+    def __bool__(self) -> bool:
+        """Whether anybody waits, and the journal should not linger."""
+        return bool(self._waiting)
+
     def stored(self, samples: Iterable[Sample]) -> None:
         """These are on disk."""
         if not self._waiting:

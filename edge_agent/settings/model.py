@@ -100,7 +100,7 @@ class Mqtt(Section):
 class Journal(Section):
     """The disk log that an acknowledgement promises."""
 
-    linger: Annotated[Seconds, Field(ge=0, le=60)] = 1.0
+    linger: Annotated[Seconds, Field(ge=0, le=60)] = 2.0
     """Longest wait of an unurgent reading for company before it is written; seconds. Boards keep a reading until it
     is on disk, so waiting is safe, and each commit wears the card; one that fires a rule never waits."""
     batch: Annotated[int, Field(ge=1, le=100_000)] = 1000

@@ -349,3 +349,22 @@ def test_the_writer_tells_how_it_is_doing(journal: SqliteJournal) -> None:
     assert journal.writer.commits >= 1
     assert journal.backlog()[0] == 1
     assert len(journal.writer.durations) >= 1
+
+
+def test_the_log_has_its_full_size_from_the_start_and_stays_whole_over_a_kill(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path, now_ms)
+    log = tmp_path / "journal.db-wal"
+    size = log.stat().st_size
+    assert size >= 4_000_000
+    for number in range(1, 50):
+        journal.commit(Entries(samples=[sample(number)]))
+    journal.flush()
+    assert log.stat().st_size == size, "a log that grows costs the card dearly"
+    copy = tmp_path / "after-a-power-cut"
+    copy.mkdir()
+    for name in ("journal.db", "journal.db-wal"):
+        (copy / name).write_bytes((tmp_path / name).read_bytes())
+    journal.close()
+    again = SqliteJournal(copy, now_ms)
+    assert [s.seq for s in samples(again)] == list(range(1, 50))
+    again.close()

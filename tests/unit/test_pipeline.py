@@ -50,6 +50,7 @@ class World:
 
     def __init__(self, *rules: Rule) -> None:
         self.done: list[tuple[str, Any]] = []
+        self.hurry = False
         self.journal = Journal()
         topics, devices = Topics("home"), Devices()
         self.pipeline = Pipeline(
@@ -73,6 +74,9 @@ class World:
 
     def stored(self, samples: Sequence[Sample], repeats: Sequence[Sample]) -> None:
         self.done.append(("stored", [sample.seq for sample in samples]))
+
+    def awaited(self) -> bool:
+        return self.hurry
 
     def take(self, *messages: Message) -> None:
         self.pipeline.take(Batch(list(messages), lambda promises: self.done.append(("ack", promises))))
@@ -104,7 +108,9 @@ def test_nothing_is_acknowledged_told_or_run_before_it_is_on_disk_and_then_in_th
 def test_what_fires_nothing_may_linger() -> None:
     world = World(LOW)
     world.take(reading(1, 50.0))
-    assert [urgent for _, urgent, _ in world.journal.commits] == [False]
+    world.hurry = True
+    world.take(reading(2, 50.0))
+    assert [urgent for _, urgent, _ in world.journal.commits] == [False, True], "somebody waits for an answer"
 
 
 def test_a_repeat_is_promised_again_and_recorded_once() -> None:

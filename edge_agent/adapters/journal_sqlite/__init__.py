@@ -46,6 +46,7 @@ class SqliteJournal(Reads):
         self._clock = clock
         self._on_alarm = on_alarm
         self._db = self._open()
+        self._fill_wal()
         super().__init__(str(self.path))
         self.writer = Writer(
             self._write_group, linger=linger, batch=batch, on_trouble=lambda why: on_alarm("disk", why)
@@ -73,6 +74,12 @@ class SqliteJournal(Reads):
         log.error(summary)
         self._on_alarm("journal-damaged", summary)
         return db
+
+    def _fill_wal(self) -> None:
+        try:
+            schema.fill_wal(str(self.path))
+        except OSError as error:
+            log.warning("the journal's log could not be given its size, which costs writes: %s", error)
 
     def _last_number(self) -> int:
         found = self._db.execute(

@@ -6,7 +6,10 @@ end; watermarks and rule memory are not written with every reading but follow fr
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+from pathlib import Path
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -32,6 +35,10 @@ MIGRATIONS: tuple[str, ...] = (
 """Each is applied once, in order; `PRAGMA user_version` says how many have been. Never edit one that was released."""
 
 
+WAL_BYTES = 4_200_000
+"""A little more than the thousand pages after which SQLite begins the log anew (wal_autocheckpoint)."""
+
+
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit; the writer's fsyncs every commit (WAL, synchronous FULL)."""
     uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
@@ -43,6 +50,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=1000")
         db.execute("PRAGMA journal_size_limit=8388608")
+    db.execute("PRAGMA cache_size=-512")
     return db
 
 
@@ -55,3 +63,18 @@ def migrate(db: sqlite3.Connection) -> None:
         )
     for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
         db.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version={number};COMMIT;")
+
+
+def fill_wal(path: str) -> None:
+    """Give the write-ahead log its full size once, in zeros, which SQLite reads as its end.
+
+    A log that grows makes the file system record its new size with every commit: 29 KB to the device for each, 9 KB without
+    (ext4, `make bench`: bytes written). Left alone where the disk is nearly full.
+    """
+    log = Path(f"{path}-wal")
+    missing = WAL_BYTES - (log.stat().st_size if log.exists() else 0)
+    if missing > 0 and shutil.disk_usage(log.parent).free > 16 * WAL_BYTES:
+        with log.open("ab") as file:
+            file.write(bytes(missing))
+            file.flush()
+            os.fsync(file.fileno())
