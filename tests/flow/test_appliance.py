@@ -37,6 +37,7 @@ RULES = """
       pool: {minIdle: 1, maxWorkers: 2}
 """
 SHELL = """
+    cd "$TMPDIR" || exit 1  # the working folder is the function's own: other workers are in it
     B=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
     /bin/busybox wget -q -S -O event $B/next 2>head || exit 1
     ID=$(/bin/busybox sed -n 's/\\r//; s/.*Lambda-Runtime-Aws-Request-Id: *//p' head)

@@ -68,7 +68,14 @@ def test_a_clock_an_hour_back_loses_nothing_and_rules_go_on(tmp_path: Path) -> N
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     assert library is not None, "libfaketime is not installed: apt install faketime"
     offset = tmp_path / "offset"
-    offset.write_text("+0")
+
+    def move_clock(by: str) -> None:
+        """At once: libfaketime ends a process that reads half a file."""
+        whole = tmp_path / "offset.new"
+        whole.write_text(by)
+        whole.replace(offset)
+
+    move_clock("+0")
     environment = {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
@@ -86,7 +93,7 @@ def test_a_clock_an_hour_back_loses_nothing_and_rules_go_on(tmp_path: Path) -> N
         home.publish("tank-1", 2, level=30.0)
         eventually(lambda: home.said(alert)[-1] == b"")
         before = agent.get("/status")["time"]
-        offset.write_text("-1h")
+        move_clock("-1h")
         eventually(lambda: agent.get("/status")["time"] < before)
         count = len(home.said(alert))
         home.publish("tank-1", 3, level=10.0, t=now_ms() - 3_600_000)
@@ -94,7 +101,7 @@ def test_a_clock_an_hour_back_loses_nothing_and_rules_go_on(tmp_path: Path) -> N
         assert home.said(alert)[-1] != b"", "the hold of two seconds ran on the new clock"
         home.publish("tank-1", 4, level=30.0, t=now_ms() - 3_600_000)
         eventually(lambda: home.said(alert)[-1] == b"")
-        offset.write_text("+0")
+        move_clock("+0")
         home.publish("tank-1", 5, level=10.0)
         eventually(lambda: len(home.said(alert)) > count + 2)
         eventually(lambda: home.acked("tank-1") == 5)
