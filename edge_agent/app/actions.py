@@ -58,6 +58,7 @@ class Actions:
             return {"device": name, "readings": sum(len(sample.values) for sample in kept)}
         self.parts.pipeline.forget(name)
         self._on_disk(lambda then: self.parts.journal.forget_device(name, then))
+        self.parts.news.publish("device", {"name": name, "forgotten": True})
         return {"device": name, "readings": self.parts.history.forget(name)}
 
     # -- manifests

@@ -273,4 +273,9 @@ def test_a_manifest_with_a_wrong_name_has_its_other_faults_told_too(tmp_path: Pa
     (tmp_path / "a.yaml").write_text("kind: Rule\nmetadata: {name: X}\nspec: {reading: level, above: hot, bellow: 3}\n")
     with pytest.raises(Invalid) as caught:
         load_folder(tmp_path)
-    assert [fault.field for fault in caught.value.faults] == ["apiVersion", "metadata.name", "spec.above", "spec.bellow"]
+    assert [fault.field for fault in caught.value.faults] == [
+        "apiVersion",
+        "metadata.name",
+        "spec.above",
+        "spec.bellow",
+    ]

@@ -234,7 +234,8 @@ def test_without_a_free_live_connection_the_page_still_shows_what_is(context, ap
 def test_a_session_that_ended_leads_to_the_sign_in_page(page, server, accounts, app):
     for digest in list(accounts._ledger.sessions):
         accounts._ledger.sessions.pop(digest)
-    page.evaluate("document.getElementById('retry').click()")
+    # The click leads away, which may end the script that made it: not before that has returned.
+    page.evaluate("setTimeout(() => document.getElementById('retry').click())")
     expect(page).to_have_url(f"{server}/signin", timeout=15_000)
 
 

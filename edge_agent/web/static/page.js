@@ -524,7 +524,28 @@ function drawAlarms() {
   box.replaceChildren(...[...state.alarms].map(([name, summary]) => element("p", { class: "alarm", role: "alert", "data-name": name }, glyph("warning"), element("span", {}, summary || name))));
 }
 
+/** Those who have asked for the alerts and wait: what the stream says meanwhile is newer than the answer. */
+const askers = new Set();
+
+/** The firing alerts, as they are now: to be used at once. */
+async function askAlerts() {
+  const meanwhile = [];
+  askers.add(meanwhile);
+  try {
+    const answer = await everything("/api/v1/alerts?state=firing", 1);
+    const firing = new Map(answer.filter((alert) => !alert.late).map((alert) => [alert.id, alert]));
+    for (const alert of meanwhile) {
+      if (alert.state === "firing" && !alert.late) firing.set(alert.id, alert);
+      else firing.delete(alert.id);
+    }
+    return firing;
+  } finally {
+    askers.delete(meanwhile);
+  }
+}
+
 function onAlert(alert) {
+  for (const meanwhile of askers) meanwhile.push(alert);
   const known = state.alerts.get(alert.id);
   if (alert.state === "firing" && !alert.late) {
     state.alerts.set(alert.id, alert);
@@ -718,12 +739,12 @@ function takeStatus(told) {
 /** Everything, at the start and after each reconnection: what was missed in between is in here. */
 async function load() {
   try {
-    const [devices, alerts, invocations, rules, status] = await Promise.all([
-      everything("/api/v1/devices"), everything("/api/v1/alerts?state=firing", 1),
-      ask(`/api/v1/invocations?limit=${SHOWN}`), everything("/api/v1/rules"), ask("/api/v1/status"),
+    const [devices, invocations, rules, status] = await Promise.all([
+      everything("/api/v1/devices"), ask(`/api/v1/invocations?limit=${SHOWN}`), everything("/api/v1/rules"), ask("/api/v1/status"),
     ]);
+    const firing = await askAlerts(); // last: nothing may come between its answer and its use
     state.devices = new Map(devices.map((device) => [device.name, device]));
-    state.alerts = new Map(alerts.filter((alert) => !alert.late).map((alert) => [alert.id, alert]));
+    state.alerts = firing;
     state.invocations = invocations.items;
     state.rules = rules;
     const first = !state.loaded;
@@ -748,8 +769,8 @@ async function load() {
 async function check() {
   if (!source.open || document.hidden) return;
   try {
-    const [alerts, rules, status] = await Promise.all([everything("/api/v1/alerts?state=firing", 1), everything("/api/v1/rules"), ask("/api/v1/status")]);
-    const firing = new Map(alerts.filter((alert) => !alert.late).map((alert) => [alert.id, alert]));
+    const [rules, status] = await Promise.all([everything("/api/v1/rules"), ask("/api/v1/status")]);
+    const firing = await askAlerts();
     const before = state.alerts;
     state.alerts = new Map([...firing].map(([id, alert]) => {
       const known = before.get(id);
