@@ -524,28 +524,7 @@ function drawAlarms() {
   box.replaceChildren(...[...state.alarms].map(([name, summary]) => element("p", { class: "alarm", role: "alert", "data-name": name }, glyph("warning"), element("span", {}, summary || name))));
 }
 
-/** Those who have asked for the alerts and wait: what the stream says meanwhile is newer than the answer. */
-const askers = new Set();
-
-/** The firing alerts, as they are now: to be used at once. */
-async function askAlerts() {
-  const meanwhile = [];
-  askers.add(meanwhile);
-  try {
-    const answer = await everything("/api/v1/alerts?state=firing", 1);
-    const firing = new Map(answer.filter((alert) => !alert.late).map((alert) => [alert.id, alert]));
-    for (const alert of meanwhile) {
-      if (alert.state === "firing" && !alert.late) firing.set(alert.id, alert);
-      else firing.delete(alert.id);
-    }
-    return firing;
-  } finally {
-    askers.delete(meanwhile);
-  }
-}
-
 function onAlert(alert) {
-  for (const meanwhile of askers) meanwhile.push(alert);
   const known = state.alerts.get(alert.id);
   if (alert.state === "firing" && !alert.late) {
     state.alerts.set(alert.id, alert);
@@ -710,11 +689,28 @@ const handlers = {
     takeStatus(told);
   },
 };
+/** Lists that have been asked for and not yet drawn: what the stream says meanwhile is newer, and is said to them again. */
+const asking = new Set();
+const AGAIN = new Set(["alert", "alarm", "invocation"]);
+
 for (const [kind, handle] of Object.entries(handlers)) {
   handlers[kind] = (data) => {
     source.heard();
     handle(data);
+    if (AGAIN.has(kind)) for (const meanwhile of asking) meanwhile.push(() => handle(data));
   };
+}
+
+/** Ask for lists, draw them with `use`, and then repeat what the stream said in between. */
+async function fresh(questions, use) {
+  const meanwhile = [];
+  asking.add(meanwhile);
+  try {
+    use(...await Promise.all(questions));
+  } finally {
+    asking.delete(meanwhile);
+  }
+  for (const repeat of meanwhile) repeat();
 }
 
 const wanted = new Set();
@@ -739,47 +735,54 @@ function takeStatus(told) {
 /** Everything, at the start and after each reconnection: what was missed in between is in here. */
 async function load() {
   try {
-    const [devices, invocations, rules, status] = await Promise.all([
-      everything("/api/v1/devices"), ask(`/api/v1/invocations?limit=${SHOWN}`), everything("/api/v1/rules"), ask("/api/v1/status"),
-    ]);
-    const firing = await askAlerts(); // last: nothing may come between its answer and its use
-    state.devices = new Map(devices.map((device) => [device.name, device]));
-    state.alerts = firing;
-    state.invocations = invocations.items;
-    state.rules = rules;
-    const first = !state.loaded;
-    state.loaded = true;
-    state.heard = Date.now();
-    takeStatus(status);
-    for (const part of ["list", "alerts", "invocations", "link"]) draw(part);
-    for (const [name, card] of cards) {
-      if (!first) {
-        card.traces = null;
-        card.asked = false;
-        if (shown.has(card)) card.wantTraces();
+    await fresh([
+      everything("/api/v1/devices"), everything("/api/v1/alerts?state=firing", 1),
+      ask(`/api/v1/invocations?limit=${SHOWN}`), everything("/api/v1/rules"), ask("/api/v1/status"),
+    ], (devices, alerts, invocations, rules, status) => {
+      state.devices = new Map(devices.map((device) => [device.name, device]));
+      state.alerts = firing(alerts);
+      state.invocations = invocations.items;
+      state.rules = rules;
+      const first = !state.loaded;
+      state.loaded = true;
+      state.heard = Date.now();
+      takeStatus(status);
+      for (const part of ["list", "alerts", "invocations", "link"]) draw(part);
+      for (const [name, card] of cards) {
+        if (!first) {
+          card.traces = null;
+          card.asked = false;
+          if (shown.has(card)) card.wantTraces();
+        }
+        draw("devices", name);
       }
-      draw("devices", name);
-    }
+    });
   } catch (problem) {
     if (!(problem instanceof Signed)) setTimeout(() => source.open && load(), 3000);
   }
+}
+
+function firing(alerts) {
+  return new Map(alerts.filter((alert) => !alert.late).map((alert) => [alert.id, alert]));
 }
 
 /** What the stream may have dropped under a flood, looked up from time to time. */
 async function check() {
   if (!source.open || document.hidden) return;
   try {
-    const [rules, status] = await Promise.all([everything("/api/v1/rules"), ask("/api/v1/status")]);
-    const firing = await askAlerts();
-    const before = state.alerts;
-    state.alerts = new Map([...firing].map(([id, alert]) => {
-      const known = before.get(id);
-      return [id, known && known.acked_by === alert.acked_by && known.message === alert.message ? known : alert];
-    }));
-    for (const alert of [...before.values(), ...firing.values()]) if (before.has(alert.id) !== firing.has(alert.id)) draw("devices", alert.device);
-    state.rules = rules;
-    takeStatus(status);
-    draw("alerts");
+    await fresh([
+      everything("/api/v1/alerts?state=firing", 1), everything("/api/v1/rules"), ask("/api/v1/status"),
+    ], (alerts, rules, status) => {
+      const before = state.alerts, after = firing(alerts);
+      state.alerts = new Map([...after].map(([id, alert]) => {
+        const known = before.get(id);
+        return [id, known && known.acked_by === alert.acked_by && known.message === alert.message ? known : alert];
+      }));
+      for (const alert of [...before.values(), ...after.values()]) if (before.has(alert.id) !== after.has(alert.id)) draw("devices", alert.device);
+      state.rules = rules;
+      takeStatus(status);
+      draw("alerts");
+    });
   } catch { /* the stream will say when the appliance is gone */ }
 }
 
