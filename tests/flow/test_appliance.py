@@ -305,3 +305,41 @@ def test_a_command_on_the_host_is_not_taken_over_the_api(tmp_path: Path, broker:
         assert answer.status_code in (403, 422, 409), answer.text
         assert "command on this host" in answer.text
         assert agent.get("/functions")["items"] == []
+
+
+def test_the_heartbeat_says_online_and_the_broker_says_offline_for_an_agent_that_was_killed(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with lan(broker.port) as home, Agent(tmp_path, broker.port) as agent:
+        eventually(lambda: home.said(home.topics.status))
+        beat = json.loads(home.said(home.topics.status)[-1])
+        assert beat["state"] == "online"
+        assert abs(beat["t"] - now_ms()) < 60_000
+        agent.kill()
+        eventually(lambda: json.loads(home.said(home.topics.status)[-1]) == {"state": "offline"})
+        agent.start()
+        eventually(lambda: json.loads(home.said(home.topics.status)[-1])["state"] == "online")
+        assert agent.stop() == 0
+        eventually(lambda: json.loads(home.said(home.topics.status)[-1]) == {"state": "offline"})
+
+
+def test_a_trace_tells_every_phase_of_a_reading_in_its_order_and_the_log_carries_its_id(
+    tmp_path: Path, broker: Broker
+) -> None:
+    with Agent(tmp_path, broker.port, manifests=functions(tmp_path)) as agent, lan(broker.port) as home:
+        home.publish("tank-1", 1, level=18.2)
+        eventually(lambda: agent.get("/invocations", state="answered")["items"])
+        eventually(lambda: "alert out" in [phase["phase"] for phase in agent.get("/trace/tank-1/b1/1")["phases"]])
+        told = agent.get("/trace/tank-1/b1/1")
+        phases = [phase["phase"] for phase in told["phases"]]
+        at = [phase["at"] for phase in told["phases"]]
+        assert at == sorted(at)
+        order = ["received", "decoded", "on disk", "acknowledged", "dispatched", "handed over", "answered"]
+        assert [phase for phase in phases if phase in order] == order
+        assert {"matched", "alert out"} <= set(phases)
+        shown = agent.run("trace", "tank-1/b1/1")
+        assert shown.returncode == 0
+        assert all(phase in shown.stdout for phase in phases)
+        assert "tank-1/b1/1/tank-low" in agent.log.read_text()
+        assert agent.get("/trace/tank-1/b1/1/tank-low")["alerts"][0]["rule"] == "tank-low"
+        assert agent.run("trace", "tank-1/b1/99").returncode == 1
