@@ -22,7 +22,7 @@ from edge_agent.ports import Clock, History
 log = logging.getLogger(__name__)
 
 BEGIN_AT = 20_000
-"""Samples waiting in the journal from which they are moved without waiting for the time to."""
+"""Samples waiting in the journal from which they are moved at once: while their pages are still in memory."""
 AT_ONCE = 5000
 """Samples handed to the history in one call: enough to share its pages, little enough to hold in memory."""
 ALARM_AT = 0.8
