@@ -135,7 +135,7 @@ def test_check_says_what_it_found_good(tmp_path: Path) -> None:
 
 def test_check_explains_every_setting() -> None:
     result = call("check", "--explain")
-    assert "journal.linger = 1s\n    Longest wait of an unurgent reading" in result.stdout
+    assert "journal.linger = 2s\n    Longest wait of an unurgent reading" in result.stdout
 
 
 def test_check_shows_what_is_in_effect_and_where_it_came_from() -> None:
