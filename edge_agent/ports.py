@@ -5,7 +5,7 @@ Everybody may import this; it imports the domain alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -155,13 +155,3 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """End every worker and remove what they left."""
-
-
-class Dispatcher(Protocol):
-    """Runs functions for events that are safely on disk."""
-
-    def submit(self, invocations: Sequence[Invocation]) -> None:
-        """Queue them; returns at once. Any thread."""
-
-    def status(self) -> Mapping[str, Mapping[str, Any]]:
-        """Per function: workers by state, queue length, last error."""

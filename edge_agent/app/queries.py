@@ -48,9 +48,10 @@ class Queries:
         if reading and reading not in known:
             raise NotFound(f"{device} has no reading {reading}; it has {', '.join(known) or 'none'}")
         self._hurry(since, until)
-        wanted = [reading] if reading else sorted(known)
-        rows = [row | {"reading": name} for name in wanted for row in self._rows(device, name, since, until, step)]
-        return rows if not reading else [{k: v for k, v in row.items() if k != "reading"} for row in rows]
+        if reading:
+            return self._rows(device, reading, since, until, step)
+        names = sorted(known)
+        return [row | {"reading": name} for name in names for row in self._rows(device, name, since, until, step)]
 
     def _rows(self, device: str, reading: str, since: int, until: int, step: int) -> list[Json]:
         history = self.parts.history
@@ -62,7 +63,7 @@ class Queries:
     def _hurry(self, since: int, until: int) -> None:
         """Whoever asks for the newest readings gets them: what waits in the journal moves on first."""
         waiting, oldest, _ = self.parts.journal.backlog()
-        if waiting and since < until and oldest < until + 1:
+        if waiting and since < until and oldest <= until:
             self.parts.drain.run()
 
     # -- rules and functions

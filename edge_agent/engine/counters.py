@@ -19,8 +19,7 @@ class Counters:
     stored: int = 0
     """Readings on disk."""
     samples: int = 0
-    matches: int = 0
-    acknowledged: int = 0
+    """Messages' worth of them."""
     alert_latency: list[float] = field(default_factory=list)
     """Seconds from receipt to the alert's PUBACK, the newest thousand."""
 

@@ -41,7 +41,7 @@ def epoch_ms() -> float:
 
 
 class Engine:
-    """`ports.Dispatcher` and `ports.WorkerEvents`. Methods marked "loop" belong to the loop's own thread.
+    """`ports.WorkerEvents`. Methods marked "loop" belong to the loop's own thread.
 
     Set `runner` before `start`. `listeners` are called on the loop's thread after each settlement (not for leases) was put
     into the journal's queue: what they commit is on disk no earlier than the settlement.

@@ -71,12 +71,17 @@ class Drain:
         self._limits = limits
         self._memory = memory
         self._on_alarm = on_alarm
+        self._one = threading.Lock()
         self.lost = 0
         self.last_error = ""
         self.moved = 0
 
     def run(self) -> bool:
-        """Move all there is; whether the history took it."""
+        """Move all there is; whether the history took it. Any thread: a second one waits, and finds little left to do."""
+        with self._one:
+            return self._run()
+
+    def _run(self) -> bool:
         try:
             while self._move() >= AT_ONCE:
                 pass

@@ -131,7 +131,6 @@ class Agent:
             "duplicates": p.pipeline.watermarks.duplicates,
             "rejected": sum(p.pipeline.counters.rejected.values()),
             "dropped": sum(p.pipeline.counters.dropped.values()),
-            "matches": p.pipeline.counters.matches,
         }
 
     def audit(self) -> dict[str, Any]:
