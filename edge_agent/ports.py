@@ -137,8 +137,15 @@ class Decoder(Protocol):
 class WorkerEvents(Protocol):
     """What a runner tells the engine about its workers; any thread may call."""
 
-    def exited(self, worker_id: str, reason: str, log: str) -> None:
-        """The worker is gone; `log` is the tail of what it printed."""
+    def exited(self, worker_id: str, reason: str, log: str, kind: str = "worker-lost") -> None:
+        """The worker is gone. `reason` completes "its worker ...": `exited with code 1`; `kind` is the `Failed.kind` of an
+        event it held (`worker-lost`, `out-of-memory`); `log` is the tail of what it printed."""
+
+    def renewed(self, worker_id: str) -> None:
+        """`isolation: process`: the process that had an event is gone with all it started; the next one to ask is fresh."""
+
+    def printed(self, worker_id: str, text: bytes) -> None:
+        """It printed (any piece of a line, or many lines); already within the limit of its rate."""
 
 
 class Runner(Protocol):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine.loop import Loop
+from edge_agent.engine.functions.loop import Loop
 from edge_agent.errors import Unavailable
 from edge_agent.ports import WorkerEvents
 

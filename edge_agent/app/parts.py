@@ -22,9 +22,9 @@ from edge_agent.domain.rules.spec import RuleState
 from edge_agent.domain.topics import Topics
 from edge_agent.engine.alarms import Alarms
 from edge_agent.engine.devices import Devices
-from edge_agent.engine.dispatch import Engine
 from edge_agent.engine.drain import Drain, Limits
-from edge_agent.engine.loop import Loop
+from edge_agent.engine.functions.dispatch import Engine
+from edge_agent.engine.functions.loop import Loop
 from edge_agent.engine.news import News
 from edge_agent.engine.record import Recorder
 from edge_agent.engine.tell import Teller

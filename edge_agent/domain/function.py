@@ -12,6 +12,19 @@ MAX_PAYLOAD = 6 * MiB
 """Bytes of an event or a response (AWS Lambda quotas: synchronous invocation payload)."""
 
 
+LONGEST_TIMEOUT = 12 * 3600.0
+"""Seconds. AWS Lambda ends after 900; here a function may heat a kiln."""
+
+
+class ScheduleSpec(msgspec.Struct, frozen=True):
+    """From each time `cron` names in `time_zone` on, for `lasts` seconds, at least `min_idle` workers wait."""
+
+    cron: str
+    time_zone: str
+    min_idle: int
+    lasts: float
+
+
 class PoolSpec(msgspec.Struct, frozen=True):
     """How many workers: `min_idle` kept waiting in `next`, at most `max_workers`; an idle one above `min_idle` is let go
     after `idle_timeout` seconds."""
@@ -19,6 +32,7 @@ class PoolSpec(msgspec.Struct, frozen=True):
     min_idle: int = 0
     max_workers: int = 4
     idle_timeout: float = 300.0
+    schedule: tuple[ScheduleSpec, ...] = ()
 
 
 class RetrySpec(msgspec.Struct, frozen=True):
@@ -49,6 +63,8 @@ class FunctionSpec(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...] = ()
     egress: tuple[str, ...] = ()
     retry: RetrySpec = RetrySpec()
+    ordered: bool = False
+    """One event of a device at a time, in the order recorded."""
     topics: tuple[str, ...] = ()
     crons: tuple[tuple[str, str], ...] = ()
     """(cron expression, time zone) pairs."""

@@ -1,1 +1,1 @@
-"""What makes readings safe and functions run: threads and queues, but no library from outside and no database."""
+"""What makes readings safe: queues, watermarks, records; `functions/` runs functions. No library from outside, no database."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from edge_agent.domain.function import FunctionSpec, PoolSpec, RetrySpec
+from edge_agent.domain.function import LONGEST_TIMEOUT, FunctionSpec, PoolSpec, RetrySpec, ScheduleSpec
 from edge_agent.manifests.fields import Address, Bytes, Cores, Cron, Name, Seconds, Text, TimeZone, TopicFilter
 from edge_agent.wording import Path as Where
 from edge_agent.wording import faults_of
@@ -71,7 +71,7 @@ class FunctionWire(_Wire):
     command: tuple[Text, ...] = ()
     args: tuple[Text, ...] = ()
     isolation: Literal["pod", "process", "shared"] = "pod"
-    timeout: Annotated[Seconds, Field(gt=0, le=900)] | None = None
+    timeout: Annotated[Seconds, Field(gt=0, le=LONGEST_TIMEOUT)] | None = None
     memory: Annotated[Bytes, Field(ge=MIN_MEMORY)] | None = None
     cpu: Cores | None = None
     pool: _Pool = _Pool()
@@ -79,6 +79,7 @@ class FunctionWire(_Wire):
     secrets: tuple[Name, ...] = ()
     egress: tuple[Address, ...] = ()
     retry: _Retry = _Retry()
+    ordered: bool = False
     triggers: tuple[_Trigger, ...] = ()
 
 
@@ -132,11 +133,16 @@ def _spec(name: str, wire: FunctionWire, source: str, defaults: FunctionSpec) ->
             min_idle=_or(pool.min_idle, defaults.pool.min_idle),
             max_workers=_or(pool.max_workers, defaults.pool.max_workers),
             idle_timeout=_or(pool.idle_timeout, defaults.pool.idle_timeout),
+            schedule=tuple(
+                ScheduleSpec(cron=part.cron, time_zone=part.time_zone, min_idle=part.min_idle, lasts=part.for_)
+                for part in pool.schedule
+            ),
         ),
         env=dict(wire.env),
         secrets=wire.secrets,
         egress=wire.egress,
         retry=RetrySpec(_or(retry.attempts, defaults.retry.attempts), _or(retry.max_age, defaults.retry.max_age)),
+        ordered=wire.ordered,
         topics=tuple(trigger.topic for trigger in wire.triggers if trigger.topic),
         crons=tuple((trigger.cron, trigger.time_zone or "UTC") for trigger in wire.triggers if trigger.cron),
         results_of=tuple(trigger.result_of for trigger in wire.triggers if trigger.result_of),

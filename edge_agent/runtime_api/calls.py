@@ -10,8 +10,8 @@ import msgspec
 
 from edge_agent.domain.function import MAX_PAYLOAD
 from edge_agent.domain.invocation import Failed, Succeeded
-from edge_agent.engine.dispatch import Engine, Verdict
-from edge_agent.engine.work import Give, Handover
+from edge_agent.engine.functions.dispatch import Engine, Verdict
+from edge_agent.engine.functions.work import Give, Handover
 from edge_agent.runtime_api.http import Request, response
 from edge_agent.runtime_api.routes import Refusal, route
 

@@ -16,9 +16,9 @@ import socket
 import time
 from collections.abc import Callable
 
-from edge_agent.engine.dispatch import Engine
-from edge_agent.engine.loop import READ, WRITE, Loop
-from edge_agent.engine.work import Handover
+from edge_agent.engine.functions.dispatch import Engine
+from edge_agent.engine.functions.loop import READ, WRITE, Loop
+from edge_agent.engine.functions.work import Handover
 from edge_agent.errors import Unavailable
 from edge_agent.runtime_api.calls import Calls, handover, refusal
 from edge_agent.runtime_api.http import CONTINUE, BadRequest, Parser, Request

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from edge_agent.domain.durations import parse_duration
-from edge_agent.domain.function import FunctionSpec, MiB, PoolSpec
+from edge_agent.domain.function import LONGEST_TIMEOUT, FunctionSpec, MiB, PoolSpec
 from edge_agent.domain.quantities import parse_cpu, parse_size
 
 
@@ -161,7 +161,7 @@ class Functions(Section):
     `secrets` inside the data folder."""
     runtime_port: Port = 8090
     """Loopback port of the Runtime API that workers ask for events; 0 takes any free one. Never on the LAN."""
-    timeout: Annotated[Seconds, Field(gt=0, le=900)] = 30.0
+    timeout: Annotated[Seconds, Field(gt=0, le=LONGEST_TIMEOUT)] = 30.0
     """How long a function may take before its whole process group is killed; seconds. At most 15 minutes, Lambda's
     own."""
     memory: Annotated[Bytes, Field(ge=MiB)] = 64 * MiB

@@ -19,7 +19,7 @@ import msgspec
 
 from edge_agent.domain.function import FunctionSpec, PoolSpec
 from edge_agent.domain.invocation import Invocation, Settlement
-from edge_agent.engine.loop import Loop
+from edge_agent.engine.functions.loop import Loop
 from tests.functions.shelf import Shelf
 
 EVENT = {"specversion": "1.0", "source": "/edge/bench", "type": "bench", "data": {"device": "tank-1", "value": 18.2}}

@@ -16,9 +16,9 @@ import pytest
 
 from edge_agent.adapters.run_process import ProcessRunner
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine.loop import Loop
-from edge_agent.engine.stats import EngineStats
-from edge_agent.engine.work import Give, Handover
+from edge_agent.engine.functions.loop import Loop
+from edge_agent.engine.functions.stats import EngineStats
+from edge_agent.engine.functions.work import Give, Handover
 from edge_agent.errors import Unavailable
 from edge_agent.ports import Runner
 from edge_agent.runtime_api.server import RuntimeServer
@@ -50,9 +50,13 @@ class Engine:
     def cannot_start(self, worker_id: str, reason: str) -> bool:
         return True
 
-    def exited(self, worker_id: str, reason: str, log: str) -> None:
+    def exited(self, worker_id: str, reason: str, log: str, kind: str = "worker-lost") -> None:
         assert worker_id not in self.gone, "exited was called twice"
         self.gone[worker_id] = (reason, log)
+
+    def renewed(self, worker_id: str) -> None: ...
+
+    def printed(self, worker_id: str, text: bytes) -> None: ...
 
 
 SCRIPTS = {

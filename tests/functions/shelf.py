@@ -15,8 +15,8 @@ from edge_agent.adapters.journal_sqlite import SqliteJournal
 from edge_agent.adapters.run_process import ProcessRunner
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Failed, Invocation, Outcome, Settlement, Succeeded
-from edge_agent.engine.dispatch import Engine
-from edge_agent.engine.loop import Loop
+from edge_agent.engine.functions.dispatch import Engine
+from edge_agent.engine.functions.loop import Loop
 from edge_agent.ports import Entries, Runner
 from edge_agent.runtime_api.server import RuntimeServer
 from tests.waiting import eventually

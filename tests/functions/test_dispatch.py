@@ -14,7 +14,7 @@ import pytest
 
 from edge_agent.domain.function import PoolSpec, RetrySpec
 from edge_agent.domain.invocation import Failed, Invocation, Outcome, Settlement, Succeeded
-from edge_agent.engine import line
+from edge_agent.engine.functions import line
 from edge_agent.ports import Entries
 from edge_agent.testing import FakeRunner, FakeWorker
 from tests.functions.shelf import Shelf
@@ -211,7 +211,7 @@ def event(function: str, number: int) -> Invocation:
 def test_posting_faster_than_the_engine_takes_loses_nothing(
     fakes: Shelf, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.engine.dispatch.MOST_POSTED", 10)
+    monkeypatch.setattr("edge_agent.engine.functions.inbox.MOST_POSTED", 10)
     fakes.start()
     invocations = [event("echo", number) for number in range(300)]
     held = threading.Event()

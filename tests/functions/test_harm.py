@@ -17,9 +17,9 @@ import pytest
 from edge_agent.adapters.run_process import ProcessRunner
 from edge_agent.domain.function import PoolSpec, RetrySpec
 from edge_agent.domain.invocation import Failed, Succeeded
-from edge_agent.engine import staff
-from edge_agent.engine.dispatch import Engine
-from edge_agent.engine.loop import Loop
+from edge_agent.engine.functions import staff
+from edge_agent.engine.functions.dispatch import Engine
+from edge_agent.engine.functions.loop import Loop
 from edge_agent.runtime_api.server import RuntimeServer
 from tests.functions.shelf import Shelf
 from tests.waiting import eventually
@@ -135,8 +135,8 @@ def test_a_worker_that_floods_its_log_keeps_only_the_tail_and_stops_nobody(shelf
 def test_a_worker_that_never_asks_is_ended_and_counted_as_a_failed_start(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.engine.staff.START_TIMEOUT", 0.5)
-    monkeypatch.setattr("edge_agent.engine.crew.START_TIMEOUT", 0.5)
+    monkeypatch.setattr("edge_agent.engine.functions.staff.START_TIMEOUT", 0.5)
+    monkeypatch.setattr("edge_agent.engine.functions.crew.START_TIMEOUT", 0.5)
     assert staff.START_TIMEOUT == 0.5
     shelf.write("x", "")
     shelf.declare("mute", command=("/bin/sh", "-c", "echo thinking; sleep 1000"), retry=RetrySpec(1, 2.0))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_agent.engine.loop import NEVER, Loop
+from edge_agent.engine.functions.loop import NEVER, Loop
 from tests.waiting import eventually
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.domain.function import FunctionSpec, MiB, PoolSpec, RetrySpec
+from edge_agent.domain.function import FunctionSpec, MiB, PoolSpec, RetrySpec, ScheduleSpec
 from edge_agent.errors import Invalid
 from edge_agent.manifests import dump, load_folder, parse_text
 
@@ -79,7 +79,7 @@ def test_the_manifests_of_the_interface_are_read_whole(tmp_path: Path) -> None:
         timeout=30.0,
         memory=64 * MiB,
         cpu=0.25,
-        pool=PoolSpec(1, 4, 300.0),
+        pool=PoolSpec(1, 4, 300.0, (ScheduleSpec("0 7 * * *", "Europe/Dublin", 4, 7200.0),)),
         env={"SMTP_HOST": "10.0.0.2", "SMTP_PORT": "25", "TLS": "true"},
         secrets=("smtp",),
         egress=("10.0.0.2:25",),
@@ -133,7 +133,7 @@ def test_every_fault_of_every_file_is_told_at_once_with_line_column_field_and_hi
         ("image: x\nmemory: 1Ki", 6, "must be greater than or equal to"),
         ("image: x\ncpu: much", 6, "is no share of a CPU"),
         ("image: x\ntimeout: 30", 6, "is no duration (write a number and a unit"),
-        ("image: x\ntimeout: 1h", 6, "must be less than or equal to 900"),
+        ("image: x\ntimeout: 13h", 6, "must be less than or equal to 43200"),
         ("image: x\nenv: {2X: a}", 6, "spec.env.2X: is no variable name"),
         ("image: x\nenv: {AWS_LAMBDA_RUNTIME_API: a}", 6, "is set by the agent itself"),
         ("image: x\nenv: {A: [1]}", 6, "must be text"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.domain.function import FunctionSpec, PoolSpec
-from edge_agent.engine.pool import Backoff, Census, Pace, to_let_go, to_start
+from edge_agent.engine.functions.pool import Backoff, Census, Pace, to_let_go, to_start
 
 
 def fresh(min_idle: int = 0, max_workers: int = 4) -> FunctionSpec:

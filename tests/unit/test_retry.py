@@ -8,8 +8,8 @@ import pytest
 
 from edge_agent.domain.function import RetrySpec
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Settlement, Succeeded
-from edge_agent.engine.retry import again, pause
-from edge_agent.engine.settle import lease, settle
+from edge_agent.engine.functions.retry import again, pause
+from edge_agent.engine.functions.settle import lease, settle
 
 EVENT = Invocation("tank-1/1/1/low", "pump", b"{}", created=1_000)
 THREE = RetrySpec(attempts=3, max_age=3600.0)

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from edge_agent.adapters.run_process import environment, strays
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine.loop import Loop
+from edge_agent.engine.functions.loop import Loop
 from edge_agent.errors import Unavailable
 from edge_agent.ports import WorkerEvents
 

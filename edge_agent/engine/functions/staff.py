@@ -13,10 +13,10 @@ from random import Random
 from typing import Any, Protocol
 
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine import pool
-from edge_agent.engine.loop import NEVER
-from edge_agent.engine.stats import EngineStats
-from edge_agent.engine.work import BUSY, ENDING, IDLE, RETURNING, STARTING, Worker
+from edge_agent.engine.functions import pool
+from edge_agent.engine.functions.loop import NEVER
+from edge_agent.engine.functions.stats import EngineStats
+from edge_agent.engine.functions.work import BUSY, ENDING, IDLE, RENEWING, RETURNING, STARTING, Worker
 from edge_agent.errors import EdgeError
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,9 @@ class Staff:
 
     def census(self) -> pool.Census:
         states = Counter(worker.state for worker in self.workers.values())
-        return pool.Census(states[STARTING] + states[RETURNING], states[IDLE], states[BUSY], states[ENDING])
+        return pool.Census(
+            states[STARTING] + states[RETURNING] + states[RENEWING], states[IDLE], states[BUSY], states[ENDING]
+        )
 
     def waits(self, worker: Worker) -> None:
         """It asked for an event."""
@@ -166,4 +168,7 @@ class Staff:
     def status(self) -> dict[str, Any]:
         states = Counter(worker.state for worker in self.workers.values())
         counts = {state: states[state] for state in (STARTING, IDLE, BUSY, ENDING)}
-        return {"workers": counts | {BUSY: states[BUSY] + states[RETURNING]}, "last_error": self.last_error}
+        return {
+            "workers": counts | {BUSY: states[BUSY] + states[RETURNING] + states[RENEWING]},
+            "last_error": self.last_error,
+        }

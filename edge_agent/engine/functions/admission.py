@@ -11,12 +11,12 @@ from typing import Protocol
 
 from edge_agent.domain.function import MAX_PAYLOAD, RetrySpec
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Outcome
-from edge_agent.engine.crew import Crew
-from edge_agent.engine.ledger import Ledger
-from edge_agent.engine.line import Line
-from edge_agent.engine.loop import Loop
-from edge_agent.engine.stats import EngineStats
-from edge_agent.engine.work import Task
+from edge_agent.engine.functions.crew import Crew
+from edge_agent.engine.functions.ledger import Ledger
+from edge_agent.engine.functions.line import Line
+from edge_agent.engine.functions.loop import Loop
+from edge_agent.engine.functions.stats import EngineStats
+from edge_agent.engine.functions.work import Task
 
 
 class Floor(Protocol):

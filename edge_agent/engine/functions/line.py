@@ -11,7 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 
-from edge_agent.engine.work import Task
+from edge_agent.engine.functions.work import Task
 
 MOST_TASKS = 10_000
 MOST_BYTES = 16 * 1024 * 1024

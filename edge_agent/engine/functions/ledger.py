@@ -14,9 +14,9 @@ from random import Random
 
 from edge_agent.domain.function import RetrySpec
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Outcome, Settlement
-from edge_agent.engine.settle import lease, settle
-from edge_agent.engine.stats import EngineStats
-from edge_agent.engine.work import Task
+from edge_agent.engine.functions.settle import lease, settle
+from edge_agent.engine.functions.stats import EngineStats
+from edge_agent.engine.functions.work import Task
 from edge_agent.ports import Entries, Journal
 
 log = logging.getLogger(__name__)

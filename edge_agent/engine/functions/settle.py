@@ -9,7 +9,7 @@ from random import Random
 
 from edge_agent.domain.function import RetrySpec
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Outcome, Settlement
-from edge_agent.engine.retry import again
+from edge_agent.engine.functions.retry import again
 
 LONGEST_REASON = 1000
 """Characters of a reason that are kept."""

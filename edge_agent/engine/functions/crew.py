@@ -13,10 +13,22 @@ from typing import Any, Protocol
 
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Attempt, Failed, Outcome
-from edge_agent.engine.line import Line
-from edge_agent.engine.staff import START_TIMEOUT, Hall, Staff
-from edge_agent.engine.stats import EngineStats
-from edge_agent.engine.work import BUSY, ENDING, IDLE, RETURNING, STARTING, Give, Handover, Task, Worker, xray
+from edge_agent.engine.functions.line import Line
+from edge_agent.engine.functions.staff import START_TIMEOUT, Hall, Staff
+from edge_agent.engine.functions.stats import EngineStats
+from edge_agent.engine.functions.work import (
+    BUSY,
+    ENDING,
+    IDLE,
+    RENEWING,
+    RETURNING,
+    STARTING,
+    Give,
+    Handover,
+    Task,
+    Worker,
+    xray,
+)
 
 LINGER = 1.0
 """Seconds a worker that had its one event may take to leave by itself."""
@@ -143,7 +155,7 @@ class Crew:
         """It waits in `next`; False when it has no right to."""
         if worker.state == ENDING:
             self.staff.end(worker)
-        if worker.state in (BUSY, ENDING):
+        if worker.state in (BUSY, RENEWING, ENDING):
             return False
         worker.give = give
         self.staff.waits(worker)
@@ -164,8 +176,11 @@ class Crew:
         worker.answered_id = worker.request_id
         self.staff.pace.served(seconds)
         self._stats.observe_duration(self.spec.name, seconds)
-        if self.spec.isolation == "shared" and worker.spec is self.spec and not self.gone:
+        stays = self.spec.isolation != "pod" and worker.spec is self.spec and not self.gone
+        if stays and self.spec.isolation == "shared":
             self.staff.rests(worker, RETURNING, max(LINGER, self.spec.timeout))
+        elif stays:
+            self.staff.rests(worker, RENEWING, START_TIMEOUT)
         else:
             self.staff.rests(worker, ENDING, LINGER)
         self._desk.ended(self, task, attempt, outcome)
@@ -175,7 +190,12 @@ class Crew:
         self.staff.start_failed(reason)
         self.staff.rests(worker, ENDING, LINGER)
 
-    def exited(self, worker: Worker, reason: str, tail: str) -> None:
+    def renewed(self, worker: Worker) -> None:
+        """The process that had the event is gone with all it started; the next one may ask."""
+        if worker.state == RENEWING:
+            self.staff.rests(worker, RETURNING, START_TIMEOUT)
+
+    def exited(self, worker: Worker, reason: str, tail: str, kind: str = "worker-lost") -> None:
         """It is gone, whatever it was doing."""
         self.staff.gone(worker)
         if worker.state == STARTING:
@@ -184,7 +204,7 @@ class Crew:
         elif worker.task is not None:
             task, attempt = worker.task, worker.attempt(0.0)
             worker.task = None
-            failed = Failed("worker-lost", f"its worker {reason} before it answered", log=tail)
+            failed = Failed(kind, f"its worker {reason} before it answered", log=tail)
             self._desk.ended(self, task, attempt, failed)
         self.fill()
 

@@ -10,30 +10,24 @@ Not chosen: a thread per function or worker. One thread owns it all, so there is
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Literal
 
 from edge_agent.domain.function import FunctionSpec, RetrySpec
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Outcome
-from edge_agent.engine.admission import Admission
-from edge_agent.engine.crew import Crew
-from edge_agent.engine.ledger import Ledger
-from edge_agent.engine.loop import Loop
-from edge_agent.engine.stats import EngineStats
-from edge_agent.engine.work import BUSY, Give, Task, Worker
+from edge_agent.engine.functions.admission import Admission
+from edge_agent.engine.functions.crew import Crew
+from edge_agent.engine.functions.inbox import Inbox
+from edge_agent.engine.functions.ledger import Ledger
+from edge_agent.engine.functions.loop import Loop
+from edge_agent.engine.functions.stats import EngineStats
+from edge_agent.engine.functions.work import BUSY, Give, Task, Worker
 from edge_agent.ports import Journal, Runner
 
 Verdict = Literal["accepted", "twice", "not-yours", "unknown"]
-
-MOST_POSTED = 20_000
-"""Invocations on their way from other threads; more stay on disk until these are seen to."""
-AT_A_TIME = 256
-"""Invocations taken in before workers are looked after again: about a millisecond's work."""
 
 
 def epoch_ms() -> float:
@@ -66,12 +60,12 @@ class Engine:
         self._chance = chance or Random()
         self._ledger = Ledger(journal, clock, self._chance, self.stats)
         self.listeners = self._ledger.listeners
+        self.printing: list[Callable[[str, str, bytes], None]] = []
+        """Called on the loop's thread with (function, worker id, what it printed)."""
         self._admission = Admission(self, self._ledger)
         self._crews: dict[str, Crew] = {}
         self._workers: dict[str, Crew] = {}
-        self._arrived: deque[Invocation] = deque()
-        self._posted = 0
-        self._posting = threading.Lock()
+        self._inbox = Inbox(loop, self._admission)
         self._closed = False
         loop.after.append(self._ledger.save)
 
@@ -83,13 +77,7 @@ class Engine:
 
     def submit(self, invocations: Sequence[Invocation]) -> None:
         """Queue invocations that are on disk; returns at once."""
-        with self._posting:
-            fits = self._posted + len(invocations) <= MOST_POSTED
-            self._posted += len(invocations) if fits else 0
-        if fits:
-            self.loop.post(self._take_all, invocations)
-        else:
-            self.loop.post(self._leave, Counter(invocation.function for invocation in invocations))
+        self._inbox.submit(invocations)
 
     def invoke(self, invocation: Invocation, on_outcome: Callable[[Outcome], None]) -> None:
         """Run one for somebody who waits: one attempt. `on_outcome` is called on the loop's thread."""
@@ -99,9 +87,17 @@ class Engine:
         """From now on these functions: changed ones get new workers, deleted ones' events end as `no-function`."""
         self.loop.post(self._replace, dict(functions))
 
-    def exited(self, worker_id: str, reason: str, log: str) -> None:
-        """See `ports.WorkerEvents`. `reason` completes "its worker ...": `exited with code 1`, `was killed by SIGKILL`."""
-        self.loop.post(self._exited, worker_id, reason, log)
+    def exited(self, worker_id: str, reason: str, log: str, kind: str = "worker-lost") -> None:
+        """See `ports.WorkerEvents`."""
+        self.loop.post(self._exited, worker_id, reason, log, kind)
+
+    def renewed(self, worker_id: str) -> None:
+        """See `ports.WorkerEvents`."""
+        self.loop.post(self._renewed, worker_id)
+
+    def printed(self, worker_id: str, text: bytes) -> None:
+        """See `ports.WorkerEvents`."""
+        self.loop.post(self._printed, worker_id, text)
 
     def status(self) -> Mapping[str, Mapping[str, Any]]:
         """Per function: workers by state, queued, retrying, on_disk, last_error. Errors: `Unavailable`."""
@@ -236,26 +232,6 @@ class Engine:
         if not crew.staff.workers:
             self._crews.pop(crew.spec.name, None)
 
-    def _take_all(self, invocations: Sequence[Invocation]) -> None:
-        taking = bool(self._arrived)
-        self._arrived.extend(invocations)
-        if not taking:
-            self._take_some()
-
-    def _take_some(self) -> None:
-        """A few at a time, so that a flood lets workers be served in between."""
-        some = [self._arrived.popleft() for _ in range(min(len(self._arrived), AT_A_TIME))]
-        with self._posting:
-            self._posted -= len(some)
-        if not self._closed:
-            self._admission.take_all(some)
-        if self._arrived:
-            self.loop.post(self._take_some)
-
-    def _leave(self, counts: Counter[str]) -> None:
-        for function, count in counts.items():
-            self._admission.leave(function, count)
-
     def _invoke(self, invocation: Invocation, on_outcome: Callable[[Outcome], None]) -> None:
         if self._closed:
             on_outcome(Failed("interrupted", "the agent is stopping"))
@@ -269,15 +245,26 @@ class Engine:
         if crew.gone:
             self._dismiss(crew)
 
-    def _exited(self, worker_id: str, reason: str, tail: str) -> None:
+    def _exited(self, worker_id: str, reason: str, tail: str, kind: str) -> None:
         crew = self._workers.pop(worker_id, None)
         if crew is not None and not self._closed:
-            crew.exited(crew.staff.workers[worker_id], reason, tail)
+            crew.exited(crew.staff.workers[worker_id], reason, tail, kind)
             if crew.gone and not crew.staff.workers:
                 self._crews.pop(crew.spec.name, None)
 
+    def _renewed(self, worker_id: str) -> None:
+        crew = self._workers.get(worker_id)
+        if crew is not None and not self._closed:
+            crew.renewed(crew.staff.workers[worker_id])
+
+    def _printed(self, worker_id: str, text: bytes) -> None:
+        crew = self._workers.get(worker_id)
+        if crew is not None:
+            for listener in self.printing:
+                listener(crew.spec.name, worker_id, text)
+
     def _stop_giving(self) -> None:
-        self._closed = True
+        self._closed = self._inbox.closed = True
 
     def _busy(self) -> int:
         return sum(1 for crew in self._crews.values() for worker in crew.staff.workers.values() if worker.state == BUSY)

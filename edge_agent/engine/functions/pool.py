@@ -12,7 +12,7 @@ from math import ceil
 from random import Random
 
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine.retry import pause
+from edge_agent.engine.functions.retry import pause
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 """Seconds without a start after the first failed one, and at most."""

@@ -12,8 +12,10 @@ from edge_agent.domain.invocation import Attempt, Invocation, Outcome
 
 log = logging.getLogger(__name__)
 
-STARTING, IDLE, BUSY, RETURNING, ENDING = "starting", "idle", "busy", "returning", "ending"
-"""A worker was started; waits in `next`; has an event; has answered and will ask again; is to go."""
+STARTING, IDLE, BUSY, ENDING = "starting", "idle", "busy", "ending"
+"""A worker was started; waits in `next`; has an event; is to go."""
+RETURNING, RENEWING = "returning", "renewing"
+"""It has answered: the same process will ask again; or its process gives way to a fresh one, which will."""
 
 TRACEPARENT = re.compile(rb'"traceparent"\s*:\s*"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"')
 """W3C Trace Context, 3.2: version, trace id, parent id, flags."""
