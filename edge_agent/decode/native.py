@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -73,11 +74,11 @@ def reader(topic: str, register: Register) -> Reader | None:
     check_name(device)
     match kind:
         case "readings":
-            return lambda message: readings(device, message)
+            return partial(readings, device)
         case "readings/batch":
-            return lambda message: batch(device, message)
+            return partial(batch, device)
         case "status":
-            return lambda message: status(device, message)
+            return partial(status, device)
         case "about":
             return lambda message: (about_of(device, message),)
     if kind == "ack" or kind.startswith(("cmd/", "state/")):

@@ -34,9 +34,10 @@ class Succeeded(msgspec.Struct, frozen=True, tag="succeeded"):
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The attempt did not end with an answer.
 
-    `kind` is one word for label and filter: `function-error`, `timeout`, `worker-lost`, `init-error`, `oversize`,
-    `expired`, `no-function`, `interrupted`. `temporary` says whether another attempt may help. `reason` is a plain
-    sentence; `log` is the tail of what the worker printed (at most 4 KiB); `error` is the body the function posted.
+    `kind` is one word for label and filter: `function-error`, `timeout`, `worker-lost`, `oversize`,
+    `expired`, `no-function`, `interrupted`, `too-deep`, `out-of-memory`, `too-many-processes`. `temporary` says
+    whether another attempt may help. `reason` is a plain sentence; `log` is the tail of what the worker printed (at most
+    4 KiB); `error` is the body the function posted.
     """
 
     kind: str
@@ -74,17 +75,3 @@ class Settlement(msgspec.Struct, frozen=True):
     attempt: Attempt
     outcome: Outcome | None = None
     due: int = 0
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """An invocation that ended without an answer, with all one needs to judge and redrive it."""
-
-    id: str
-    function: str
-    event: bytes
-    created: int
-    died: int
-    attempts: int
-    kind: str
-    reason: str
-    log: str = ""

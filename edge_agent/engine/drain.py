@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 BEGIN_AT = 20_000
 """Samples waiting in the journal from which they are moved at once: while their pages are still in memory."""
-AT_ONCE = 5000
+AT_ONCE = 2500
 """Samples handed to the history in one call: enough to share its pages, little enough to hold in memory."""
 ALARM_AT = 0.8
 """Share of either limit at which the alarm is raised."""
@@ -81,43 +82,51 @@ class Drain:
         with self._one:
             return self._run()
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Nothing moves meanwhile."""
+        with self._one:
+            yield
+
     def _run(self) -> bool:
+        upto, moved = 0, AT_ONCE
+        gone: threading.Event | None = None
         try:
-            while self._move() >= AT_ONCE:
-                pass
+            while moved >= AT_ONCE:  # fewer is all there was: what comes meanwhile waits its turn
+                upto, samples = self._next(upto)
+                if moved := len(samples):
+                    self._history.store(samples)
+                    self.moved += moved
+                    gone = threading.Event()
+                    self._let_go(upto, gone.set)
         except EdgeError as error:
             if str(error) != self.last_error:
                 self.last_error = str(error)
                 log.warning("the history does not take readings, the journal holds them: %s", error)
             self._hold()
             return False
+        finally:
+            if gone is not None:
+                gone.wait(60.0)  # in order: when the last is gone, all are
         self.last_error = ""
         self._on_alarm("journal-full", "")
         return True
 
-    def _move(self) -> int:
-        """Move up to `AT_ONCE` samples; how many. Fewer than that is all there was: what comes meanwhile waits its turn."""
-        upto, samples = self._next()
-        if not samples:
-            return 0
-        self._history.store([sample for sample in samples if sample.values])
-        self.moved += len(samples)
-        gone = threading.Event()
-        self._memory(lambda marks, states: self._journal.drained(upto, marks, states, gone.set))
-        gone.wait(60.0)
-        return len(samples)
+    def _let_go(self, upto: int, then: Callable[[], None]) -> None:
+        self._memory(lambda marks, states: self._journal.drained(upto, marks, states, then))
 
-    def _next(self) -> tuple[int, list[Sample]]:
-        upto, samples = 0, list[Sample]()
+    def _next(self, upto: int) -> tuple[int, list[Sample]]:
+        """Samples committed after number `upto`, and the number up to which they are."""
+        samples, limit = list[Sample](), 4
         while len(samples) < AT_ONCE:
-            found = self._journal.batches(upto, 20)
+            found = self._journal.batches(upto, limit)
             if not found:
                 break
             for number, _, some in found:
                 samples.extend(some)
                 upto = number
-                if len(samples) >= AT_ONCE:
-                    break
+            per_batch = max(1, len(samples) // len(found))
+            limit = max(1, min(200, (AT_ONCE - len(samples)) // per_batch))
         return upto, samples
 
     def _hold(self) -> None:

@@ -108,8 +108,8 @@ class Agent:
     def merge(self) -> dict[str, Any]:
         """Have the history do now what it does every 20,000 samples, so that a short run pays for it too."""
         history = self.parts.history
-        with history._writing, history._tables._transaction():
-            history._tables._merge([])
+        with history._writing:
+            history._tables.merge()
         self._checkpoint()
         return self.stats()
 

@@ -1,8 +1,8 @@
 """Bytes written to the block device per reading, at 1, 10 and 1,000 readings a second, and for one commit per reading.
 
 SD cards die of writes. Each contestant has a file system of its own on a loop device, so that the device's own counter tells
-all: databases, their logs, checkpoints, the file system's journal. A run has ten whole drain cycles at the default settings
-(`journal.drain_every` 60 s; the quick one has six of 10 s, which costs more), and before the last count the history does what
+all: databases, their logs, checkpoints, the file system's journal. A run has two whole drain cycles at the default settings
+(`journal.drain_every` 300 s; the quick one has six of 10 s, which costs more), and before the last count the history does what
 it does every 20,000 samples, so that a short run pays its share, and more than its share, of that too.
 """
 

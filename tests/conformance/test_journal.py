@@ -11,15 +11,18 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge_agent.adapters.journal_sqlite import SqliteJournal
+from edge_agent.adapters.journal_sqlite import SqliteJournal, deadletters
 from edge_agent.domain.alert import Alert
+from edge_agent.domain.deadletters import Selection
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Settlement, Succeeded
 from edge_agent.domain.message import Rejected
 from edge_agent.domain.reading import About, Sample
 from edge_agent.domain.rules.spec import RuleState
+from edge_agent.domain.usage import HOUR, Usage
 from edge_agent.ports import Entries
 from tests.clock import now_ms
 from tests.small_disk import small_disk
@@ -129,15 +132,29 @@ def test_a_lease_is_what_a_restart_sees_as_attempts(journal: SqliteJournal) -> N
     again.close()
 
 
-def test_a_dead_letter_keeps_reason_and_log_and_can_be_redriven_once_more_from_the_start(
+def die(
+    journal: SqliteJournal, id: str, at: int, function: str = "mail", kind: str = "timeout", event: bytes = b"{}"
+) -> None:
+    journal.commit(Entries(invocations=[Invocation(id, function, event, 5)]))
+    failed = Failed(kind, "it said no", log="last words")
+    journal.commit(Entries(settlements=[Settlement(id, function, "dead", at, Attempt(3, "r", 6.0, 7.0), failed)]))
+    journal.flush()
+
+
+def found(journal: SqliteJournal, **selection: Any) -> list[str]:
+    return [letter["id"] for letter in journal.dead_letters(Selection(**selection))[0]]
+
+
+def test_a_dead_letter_keeps_reason_log_and_attempts_and_can_be_redriven_once_more_from_the_start(
     journal: SqliteJournal,
 ) -> None:
-    journal.commit(Entries(invocations=[Invocation("e1", "mail", b"{}", 5)]))
-    failed = Failed("function-error", "it said no", log="last words")
-    journal.commit(Entries(settlements=[Settlement("e1", "mail", "dead", 9, Attempt(3, "r", 6.0), failed)]))
-    journal.flush()
-    letters, _ = journal.dead_letters()
-    assert [(letter.reason, letter.log, letter.attempts) for letter in letters] == [("it said no", "last words", 3)]
+    die(journal, "e1", 9)
+    (letter,), _ = journal.dead_letters()
+    assert (letter["reason"], letter["kind"], letter["attempts"], letter["died_at"]) == ("it said no", "timeout", 3, 9)
+    (whole,) = journal.invocation("e1")
+    assert whole["log"] == "last words"
+    (attempt,) = whole["phases"]
+    assert (attempt["number"], attempt["handed_over"], attempt["ended"], attempt["kind"]) == (3, 7.0, 9, "timeout")
     journal.redrive("e1", "mail", 77)
     journal.flush()
     (pending,) = journal.pending_invocations()
@@ -145,19 +162,71 @@ def test_a_dead_letter_keeps_reason_and_log_and_can_be_redriven_once_more_from_t
     assert journal.dead_letters() == ([], "")
 
 
-def test_purging_counts_first_and_takes_only_the_dead(journal: SqliteJournal) -> None:
-    for id in ("e1", "e2"):
-        journal.commit(Entries(invocations=[Invocation(id, "mail", b"{}", 5)]))
-    journal.commit(Entries(settlements=[Settlement("e1", "mail", "dead", 9, Attempt(1, "r", 6.0), Failed("x", "y"))]))
+def test_dead_letters_are_found_by_all_that_is_asked_and_page_in_the_order_they_died(journal: SqliteJournal) -> None:
+    die(journal, "tank-1/b/1/low", 30)
+    die(journal, "tank-1/b/2/low", 10, kind="function-error")
+    die(journal, "tank-10/b/1/low", 20, function="pump")
+    die(journal, "tank-1/b/3/low", 20)
+    assert found(journal) == ["tank-1/b/1/low", "tank-1/b/3/low", "tank-10/b/1/low", "tank-1/b/2/low"]
+    assert found(journal, device="tank-10") == found(journal, function="pump") == ["tank-10/b/1/low"]
+    assert found(journal, device="tank-1", kind="timeout") == ["tank-1/b/1/low", "tank-1/b/3/low"]
+    assert found(journal, since=20, until=30) == ["tank-1/b/3/low", "tank-10/b/1/low"]
+    assert found(journal, id="tank-1/b/2/low") == ["tank-1/b/2/low"]
+    first, cursor = journal.dead_letters(limit=3)
+    second, end = journal.dead_letters(limit=3, before=cursor)
+    assert [letter["id"] for letter in first + second] == found(journal)
+    assert end == ""
+    assert journal.count_dead_letters(Selection(device="tank-1")) == 3
+
+
+def test_purging_takes_only_the_dead_that_are_meant(journal: SqliteJournal) -> None:
+    journal.commit(Entries(invocations=[Invocation("e0", "mail", b"{}", 5)]))
+    die(journal, "e1", 9)
+    die(journal, "e2", 100)
+    for selection in (Selection(function="other"), Selection(until=9)):
+        journal.purge(selection)
+        journal.flush()
+        assert found(journal) == ["e2", "e1"]
+    journal.purge(Selection(function="mail", until=100))
     journal.flush()
-    assert journal.purge("", 100) == 1
-    assert len(journal.dead_letters()[0]) == 1
-    gone = threading.Event()
-    assert journal.purge("other", 100, gone.set) == 0
-    assert journal.purge("mail", 100, gone.set) == 1
+    assert found(journal) == ["e2"]
+    assert [invocation.id for invocation in journal.pending_invocations()] == ["e0"]
+
+
+def test_too_many_or_too_large_dead_letters_are_let_go_oldest_first_and_counted(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadletters.bound, "__defaults__", (3, 1000))
+    for number in range(5):
+        die(journal, f"e{number}", 10 + number)
+    journal.bound_dead_letters()
     journal.flush()
-    assert journal.dead_letters()[0] == []
-    assert [invocation.id for invocation in journal.pending_invocations()] == ["e2"]
+    assert found(journal) == ["e4", "e3", "e2"]
+    assert journal.dead_let_go == 2
+    die(journal, "large", 20, event=b"x" * 999)
+    journal.bound_dead_letters()
+    journal.flush()
+    assert found(journal) == ["large"]
+    assert journal.dead_let_go == 5
+    die(journal, "larger", 21, event=b"x" * 5000)
+    journal.bound_dead_letters()
+    journal.flush()
+    assert found(journal) == ["larger"], "the newest is kept whatever its size"
+
+
+def test_what_functions_used_is_kept_by_the_hour_and_written_over(journal: SqliteJournal) -> None:
+    usage = Usage()
+    usage.attempt(0.25, 64 * 1024 * 1024, "")
+    journal.keep_usage([("mail", HOUR, usage), ("pump", HOUR, Usage())])
+    usage.attempt(0.5, 64 * 1024 * 1024, "timeout")
+    journal.keep_usage([("mail", HOUR, usage), ("mail", 2 * HOUR, Usage())])
+    journal.flush()
+    assert journal.usage("mail", 0) == [(HOUR, usage), (2 * HOUR, Usage())]
+    assert journal.usage("mail", 2 * HOUR) == [(2 * HOUR, Usage())]
+    assert [name for name, _, _ in journal.usage_of_hour(HOUR)] == ["mail", "pump"]
+    journal.trim(2 * HOUR)
+    journal.flush()
+    assert [hour for hour, _ in journal.usage("mail", 0)] == [2 * HOUR]
 
 
 def alert(state: str, *, late: bool = False, id: str = "a1") -> Alert:
@@ -228,7 +297,7 @@ def test_numbers_go_on_where_they_ended_and_nothing_is_lost_by_closing(journal: 
 def test_a_process_killed_in_the_middle_of_writing_loses_nothing_it_was_told_is_safe(tmp_path: Path) -> None:
     code = """
         import sys, pathlib
-        from edge_agent.adapters.journal_sqlite import SqliteJournal
+        from edge_agent.adapters.journal_sqlite import SqliteJournal, deadletters
         from edge_agent.ports import Entries
         from tests.conformance.test_journal import sample
         from tests.clock import now_ms

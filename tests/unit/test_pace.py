@@ -37,8 +37,8 @@ def test_a_message_now_and_then_is_taken_at_once(clock: list[float]) -> None:
 
 
 def test_many_small_reads_are_gathered_the_longer_the_more_there_are(clock: list[float]) -> None:
-    assert reads(clock, 6, 0.001) == pytest.approx(pace.SHORTEST)
-    assert reads(clock, 120, 0.001) == pytest.approx(pace.LONGEST)
+    assert reads(clock, 3, 0.001) == pytest.approx(pace.SHORTEST)
+    assert reads(clock, 350, 0.001) == pytest.approx(pace.LONGEST)
 
 
 def test_a_full_read_is_followed_by_the_next_at_once(clock: list[float]) -> None:

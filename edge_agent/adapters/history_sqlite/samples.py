@@ -1,15 +1,16 @@
 """The sample tables as their one writer sees them: what is in them already, and what a write changes.
 
 SD cards die of writes. A sample put straight into its place in the sorted table costs a page (4 KiB, twice with the WAL)
-for every device in the batch; so samples are appended to `fresh` and go, `merge_at` at a time, into `sample`.
-Per reading, measured on a 2-core VM with samples of 3 readings (`write_bytes` of /proc/self/io):
+for every device in the call; so a call that does not bring a page's worth of each device is appended to `fresh`, and what is
+there goes, `merge_at` at a time, into `sample`.
+Per reading, measured on a busy 2-core VM with samples of 3 readings (`write_bytes` of /proc/self/io):
 
     samples per call / devices      merge_at 1         5,000             20,000
-    10,000 / 100                    83 B, 2.0 us       83 B, 2.3 us      90 B, 1.9 us
-    1,000 / 100                     407 B, 2.5 us      217 B, 2.1 us     105 B, 2.1 us
-    300 / 100                       934 B, 4.4 us      220 B, 2.1 us     94 B, 2.3 us
-    300 / 300                       1,684 B, 7.0 us    300 B, 3.1 us     92 B, 2.2 us
-    50 / 10                         827 B, 4.1 us      194 B, 3.3 us     181 B, 3.7 us
+    10,000 / 100                    81 B, 1.8 us       81 B, 2.0 us      81 B, 2.3 us
+    1,000 / 100                     376 B, 3.9 us      134 B, 3.0 us     112 B, 2.7 us
+    300 / 100                       859 B, 5.0 us      136 B, 2.3 us     129 B, 2.4 us
+    300 / 300                       1,368 B, 9.2 us    145 B, 3.6 us     127 B, 3.7 us
+    50 / 10                         859 B, 5.8 us      194 B, 4.2 us     206 B, 3.6 us
 
 Not chosen: a row for each reading (twice the bytes and CPU of a row for each sample), chunks of many samples packed and
 compressed (half the file, but what arrives late and what is looked for inside needs code of our own), a unique index on
@@ -20,17 +21,39 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Sequence
+from operator import itemgetter
 from typing import Any
 
 from edge_agent.adapters.history_sqlite import hours, schema
-from edge_agent.adapters.history_sqlite.schema import COLUMNS, Key, Row
+from edge_agent.adapters.history_sqlite.schema import COLUMNS, Row
 from edge_agent.domain.reading import Sample, Value
 
 PIECE = 1000
 """Rows removed in one transaction, so that a batch from the journal never waits long."""
+FULL = 100
+"""Samples of each device that fill its pages well enough to be sorted in at once: a page takes about 60."""
 
 EVER = 2**63 - 1
+NOTHING: KeysView[str] = {}.keys()
+
+_of_device = itemgetter(0)
+_INTO = f"({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
+
+
+class Series:
+    """One boot of one board, since the last merge: `seen` has what is in `fresh`; `newest` is its last sample in time among
+    those with the readings `names`, not in the table of last values yet."""
+
+    __slots__ = ("boot", "device", "names", "newest", "seen", "t")
+
+    def __init__(self, device: int, boot: str) -> None:
+        self.device = device
+        self.boot = schema.packed_boot(boot)
+        self.seen: set[int] = set()
+        self.newest: Sample | None = None
+        self.names = NOTHING
+        self.t = -1
 
 
 class SampleTables:
@@ -50,16 +73,20 @@ class SampleTables:
         self.names = {str(number): name for name, number in self.readings.items()}
         self.count: int = self.note("merged") or 0
         self._merged_upto: dict[int, int] = {}
-        self._fresh: set[Key] = set()
+        self._series: dict[tuple[str, str], Series] = {}
+        self._fresh = 0
         for device in self.devices.values():
             self._note_merged(device)
         latest: dict[int, dict[str, tuple[int, Value]]] = {}
         for device, reading, t, value in db.execute("SELECT device, reading, t, value FROM latest"):
             latest.setdefault(device, {})[self.names[str(reading)]] = (t, schema.value_of(value))
+        named = {number: name for name, number in self.devices.items()}
         for row in db.execute(f"SELECT {COLUMNS} FROM fresh"):  # noqa: S608
-            self._fresh.add((row[0], row[2], row[3]))
+            sample = schema.sample_of(row, named[row[0]], self.names)
+            self._series_of(sample).seen.add(sample.seq)
             self.count += row[7]
-            _saw(latest.setdefault(row[0], {}), schema.sample_of(row, "", self.names))
+            self._fresh += 1
+            _saw(latest.setdefault(row[0], {}), sample)
         self._latest = latest
         self._stale = False
 
@@ -92,47 +119,84 @@ class SampleTables:
         """Write those that are not in the file yet, in one transaction."""
         with self._transaction():
             rows = self._new_rows(samples)
-            if len(self._fresh) < self._merge_at:
-                self._db.executemany(f"INSERT INTO fresh ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", rows)  # noqa: S608
+            waiting = self._fresh + len(rows)
+            devices = {series.device for series in self._series.values()}
+            if waiting >= self._merge_at or len(rows) >= FULL * len(devices):
+                self._merge(rows, devices)
             else:
-                self._merge(rows)
+                self._db.executemany(f"INSERT INTO fresh {_INTO}", rows)
+                self._fresh = waiting
+
+    def merge(self) -> None:
+        """Sort in what waits, now."""
+        with self._transaction():
+            self._merge([], {series.device for series in self._series.values()})
 
     def _new_rows(self, samples: Iterable[Sample]) -> list[Row]:
+        """This loop is most of what storing a sample costs (`make bench`: intake)."""
         rows: list[Row] = []
-        devices, fresh, merged_upto = self.devices, self._fresh, self._merged_upto
+        find, merged_upto = self._series.get, self._merged_upto
         for sample in samples:
-            device = devices.get(sample.device) or self._add_device(sample.device)
-            boot = schema.packed_boot(sample.boot)
-            key = (device, boot, sample.seq)
-            if key in fresh or not sample.values:
+            values, seq, t = sample.values, sample.seq, sample.t
+            series = find((sample.device, sample.boot)) or self._series_of(sample)
+            seen, device = series.seen, series.device
+            if seq in seen or not values:
                 continue
-            if device in merged_upto and sample.t <= merged_upto[device] and self._is_merged(device, sample.t, key):
+            if t <= merged_upto.get(device, -1) and self._is_merged(device, t, series.boot, seq):
                 continue
-            fresh.add(key)
-            rows.append(schema.row_of(sample, device, boot, self._numbers(sample)))
-            self.count += len(sample.values)
-            _saw(self._latest.setdefault(device, {}), sample)
+            seen.add(seq)
+            if t >= series.t and series.names == values.keys():
+                series.newest, series.t = sample, t
+            else:
+                self._see(series, sample)
+            rows.append(schema.row_of(sample, device, series.boot, self.readings))
+        self.count += sum([row[7] for row in rows])
         return rows
 
-    def _is_merged(self, device: int, t: int, key: Key) -> bool:
-        sql = "SELECT 1 FROM sample WHERE device=? AND t=? AND boot=? AND seq=?"
-        return self._db.execute(sql, (device, t, key[1], key[2])).fetchone() is not None
+    def _series_of(self, sample: Sample) -> Series:
+        key = (sample.device, sample.boot)
+        series = self._series.get(key)
+        if series is None:
+            device = self.devices.get(sample.device) or self._add_device(sample.device)
+            series = self._series[key] = Series(device, sample.boot)
+        return series
 
-    def _merge(self, rows: list[Row]) -> None:
-        """Sort what is fresh, and `rows`, in among the rest."""
+    def _see(self, series: Series, sample: Sample) -> None:
+        """A sample with other readings than those before it, or an older one."""
+        for name in sample.values:
+            if name not in self.readings:
+                self._add_reading(name)
+        latest = self._latest.setdefault(series.device, {})
+        if sample.t < series.t:
+            _saw(latest, sample)
+            return
+        if series.newest is not None:
+            _saw(latest, series.newest)
+        series.newest, series.t, series.names = sample, sample.t, sample.values.keys()
+
+    def _is_merged(self, device: int, t: int, boot: bytes | str, seq: int) -> bool:
+        sql = "SELECT 1 FROM sample WHERE device=? AND t=? AND boot=? AND seq=?"
+        return self._db.execute(sql, (device, t, boot, seq)).fetchone() is not None
+
+    def _merge(self, rows: list[Row], devices: Iterable[int]) -> None:
+        """Sort what is fresh, and `rows`, in among the rest; they are of `devices`."""
         db = self._db
-        db.execute(f"INSERT OR IGNORE INTO sample SELECT {COLUMNS} FROM fresh ORDER BY device, t, boot, seq")  # noqa: S608
-        db.execute("DELETE FROM fresh")
-        rows.sort(key=lambda row: row[:2])
-        db.executemany(f"INSERT OR IGNORE INTO sample ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", rows)  # noqa: S608
-        for device in {key[0] for key in self._fresh}:
+        if self._fresh:
+            db.execute(f"INSERT OR IGNORE INTO sample SELECT {COLUMNS} FROM fresh ORDER BY device, t, boot, seq")  # noqa: S608
+            db.execute("DELETE FROM fresh")
+        rows.sort(key=_of_device)  # in time they come as it is
+        db.executemany(f"INSERT OR IGNORE INTO sample {_INTO}", rows)
+        for series in self._series.values():
+            if series.newest is not None:
+                _saw(self._latest.setdefault(series.device, {}), series.newest)
+        for device in devices:
             self._note_merged(device)
             latest = [
                 (device, self.readings[name], t, schema.to_json(value).decode())
-                for name, (t, value) in self._latest[device].items()
+                for name, (t, value) in self._latest.get(device, {}).items()
             ]
             db.executemany("INSERT OR REPLACE INTO latest VALUES (?,?,?,?)", latest)
-        self._fresh = set()
+        self._series, self._fresh = {}, 0
         db.execute("INSERT OR REPLACE INTO note VALUES ('merged', ?)", (self.count,))
 
     def _note_merged(self, device: int) -> None:
@@ -143,12 +207,6 @@ class SampleTables:
     def _add_device(self, name: str) -> int:
         self.devices[name] = number = self._db.execute("INSERT INTO device (name) VALUES (?)", (name,)).lastrowid or 0
         return number
-
-    def _numbers(self, sample: Sample) -> dict[str, int]:
-        for name in sample.values:
-            if name not in self.readings:
-                self._add_reading(name)
-        return self.readings
 
     def _add_reading(self, name: str) -> int:
         number = self._db.execute("INSERT INTO reading (name) VALUES (?)", (name,)).lastrowid or 0
@@ -215,8 +273,11 @@ class SampleTables:
 
     def latest(self) -> dict[str, dict[str, tuple[int, Value]]]:
         """{device: {reading: (t, value)}}; safe beside a writer."""
-        found = ((name, dict(self._latest.get(number, {}))) for name, number in list(self.devices.items()))
-        return {name: readings for name, readings in found if readings}
+        found = {number: dict(readings) for number, readings in self._latest.copy().items()}
+        for series in list(self._series.values()):
+            if series.newest is not None:
+                _saw(found.setdefault(series.device, {}), series.newest)
+        return {name: found[number] for name, number in list(self.devices.items()) if found.get(number)}
 
 
 def _saw(latest: dict[str, tuple[int, Value]], sample: Sample) -> None:

@@ -19,9 +19,6 @@ from edge_agent.errors import Refused
 Row: TypeAlias = tuple[int, int, bytes | str, int, int, int, int, int, str]
 """device, t, boot, seq, lag (received - t), flags, oldest, n (values), vals."""
 
-Key: TypeAlias = tuple[int, bytes | str, int]
-"""device, boot, seq: names a sample for ever."""
-
 COLUMNS = "device, t, boot, seq, lag, flags, oldest, n, vals"
 UNDATED, NOT_LIVE = 1, 2
 VERSION = 2
@@ -51,6 +48,7 @@ value_of = msgspec.json.Decoder(float | int | bool | str).decode
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit whose commits are fsynced; `read_only` ones refuse to write."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    db.execute(f"PRAGMA cache_size={-512 if read_only else -1024}")  # KiB, half of what is usual: it stays taken
     if read_only:
         db.execute("PRAGMA query_only=1")
         return db
@@ -88,17 +86,18 @@ def packed_boot(boot: str) -> bytes | str:
 
 def row_of(sample: Sample, device: int, boot: bytes | str, numbers: Mapping[str, int]) -> Row:
     """`boot` as packed by `packed_boot`; `numbers` has the number of every reading in the sample."""
-    values = sample.values
+    values, t = sample.values, sample.t
+    numbered = {numbers[name]: value for name, value in values.items()}
     return (
         device,
-        sample.t,
+        t,
         boot,
         sample.seq,
-        sample.received - sample.t,
+        sample.received - t,
         (0 if sample.dated else UNDATED) | (0 if sample.live else NOT_LIVE),
         sample.oldest,
         len(values),
-        to_json({numbers[name]: value for name, value in values.items()}).decode(),
+        to_json(numbered).decode(),
     )
 
 

@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_agent.adapters.journal_sqlite import rows, salvage, schema
+from edge_agent.adapters.journal_sqlite import deadletters, events, rows, salvage, schema
 from edge_agent.adapters.journal_sqlite.reads import Reads
 from edge_agent.adapters.journal_sqlite.writer import DiskTrouble, Op, Then, Waiting, Writer
+from edge_agent.domain.deadletters import Selection
 from edge_agent.domain.rules.spec import RuleState
-from edge_agent.ports import Clock, Entries
+from edge_agent.domain.usage import Usage
+from edge_agent.ports import Clock, Entries, Pending
 
 __all__ = ["SqliteJournal"]
 
@@ -45,6 +47,9 @@ class SqliteJournal(Reads):
         self.path = folder / "journal.db"
         self._clock = clock
         self._on_alarm = on_alarm
+        self.dead_let_go = 0
+        """Dead letters removed since the start for their age, or because there were too many."""
+        self._dead_seen: tuple[int, int | None] = (0, None)
         self._db = self._open()
         self._fill_wal()
         super().__init__(str(self.path))
@@ -60,6 +65,7 @@ class SqliteJournal(Reads):
             return self._start_anew("it does not pass SQLite's check")
         db = schema.connect(str(self.path))
         schema.migrate(db)
+        self._next_place = schema.number_places(db)
         return db
 
     def _start_anew(self, why: str) -> sqlite3.Connection:
@@ -67,6 +73,7 @@ class SqliteJournal(Reads):
         db = schema.connect(str(self.path))
         schema.migrate(db)
         copied = salvage.copy_readable(aside, db)
+        self._next_place = schema.number_places(db)
         summary = (
             f"the journal was damaged ({why}) and set aside as {aside.name}; {copied['batch']} batches of readings and "
             f"{copied['invocation']} invocations could be read from it. The card may be worn: replace it soon"
@@ -106,10 +113,14 @@ class SqliteJournal(Reads):
             if all(not waiting.entries and waiting.op is None for waiting in group):
                 return
             db.execute("BEGIN IMMEDIATE")
+            told = events.Events(db, self._next_place)
             for waiting in group:
                 rows.write(db, waiting.number, waiting.entries, now)
+                told.add(waiting.entries)
                 if waiting.op is not None:
+                    told.flush()
                     waiting.op(db)
+            told.flush()
             db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             self._roll_back()
@@ -160,8 +171,13 @@ class SqliteJournal(Reads):
     def trim(self, before: int, ended_kept: int = 5000) -> None:
         """Remove ended invocations and alerts older than `before` (epoch ms), and the oldest beyond `ended_kept`."""
 
+        gone: list[int] = []
+
         def op(db: sqlite3.Connection) -> None:
+            dead = db.execute("DELETE FROM invocation WHERE ended < ? AND state='dead'", (before,))
+            gone[:] = [dead.rowcount]
             db.execute("DELETE FROM invocation WHERE ended < ?", (before,))
+            db.execute("DELETE FROM usage WHERE hour < ?", (before,))
             db.execute(
                 "DELETE FROM invocation WHERE state='answered' AND rowid <= "
                 "(SELECT rowid FROM invocation WHERE state='answered' ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
@@ -169,31 +185,65 @@ class SqliteJournal(Reads):
             )
             db.execute("DELETE FROM alert WHERE state='resolved' AND since < ?", (before,))
 
-        self.commit(Entries(), urgent=False, op=op)
+        self.commit(Entries(), urgent=False, op=op, then=lambda: self._let_go(gone))
 
     # -- invocations
 
+    def fetch(
+        self, function: str, then: Callable[[list[Pending]], None], *, after: int, limit: int, most_bytes: int
+    ) -> None:
+        """See `ports.Journal.fetch`."""
+        found: list[Pending] = []
+
+        def op(db: sqlite3.Connection) -> None:
+            found[:] = rows.pending(db, function, after=after, limit=limit, most_bytes=most_bytes)
+
+        self.commit(Entries(), then=lambda: then(found), op=op)
+
     def redrive(self, id: str, function: str, now: int, then: Then | None = None) -> None:
-        """Make a dead letter pending again, as young as a new one, its attempts counted anew: the first is leased."""
+        """Make a dead letter pending again, as young as a new one and in its place, its attempts counted anew: the first is
+        leased."""
         self.commit(
             Entries(),
             then=then,
             op=lambda db: _run(
                 db,
-                "UPDATE invocation SET state='leased', ended=NULL, attempts=1, due=0, created=? "
+                "UPDATE invocation SET rowid=next_place(), state='leased', ended=NULL, attempts=1, due=0, created=? "
                 "WHERE id=? AND function=? AND state='dead'",
                 (now, id, function),
             ),
         )
 
-    def purge(self, function: str, before: int, then: Then | None = None) -> int:
-        """Remove dead letters of `function` ("" = all) that died before `before`; how many. Without `then` only count."""
-        where = "state='dead' AND ended < ? AND (?='' OR function=?)"
-        values = (before, function, function)
-        count = self._all(f"SELECT count(*) AS n FROM invocation WHERE {where}", values)[0]["n"]  # noqa: S608
-        if then is not None:
-            self.commit(Entries(), then=then, op=lambda db: _run(db, f"DELETE FROM invocation WHERE {where}", values))  # noqa: S608
-        return int(count)
+    def purge(self, selection: Selection, then: Then | None = None) -> None:
+        """Remove the dead letters that are meant; for ever."""
+        where, values = deadletters.where(selection)
+        self.commit(Entries(), then=then, op=lambda db: _run(db, f"DELETE FROM invocation WHERE {where}", values))  # noqa: S608
+
+    def bound_dead_letters(self) -> None:
+        """Let the oldest go beyond what is kept of them (`deadletters`): counted in `dead_let_go`."""
+        newest = self._all("SELECT count(*) AS n, max(ended) AS ended FROM invocation WHERE state='dead'")[0]
+        state = (newest["n"], newest["ended"])
+        if state != self._dead_seen:
+            self._dead_seen = state
+            gone: list[int] = []
+
+            def op(db: sqlite3.Connection) -> None:
+                gone[:] = [deadletters.bound(db)]
+
+            self.commit(Entries(), urgent=False, op=op, then=lambda: self._let_go(gone))
+
+    def _let_go(self, gone: list[int]) -> None:
+        if count := sum(gone):
+            self.dead_let_go += count
+            log.warning("%d dead letters were let go; %d since the agent started", count, self.dead_let_go)
+
+    # -- what functions used
+
+    def keep_usage(self, found: Sequence[tuple[str, int, Usage]], then: Then | None = None) -> None:
+        """Write (function, hour, usage) over what is kept of those hours; shares a commit with others."""
+        packed = [(function, hour, rows.pack(usage)) for function, hour, usage in found]
+        sql = "INSERT OR REPLACE INTO usage VALUES (?,?,?)"
+        self.commit(Entries(), urgent=False, then=then, op=lambda db: _run_many(db, sql, packed))
 
     # -- alerts, devices
 
@@ -228,3 +278,7 @@ class SqliteJournal(Reads):
 
 def _run(db: sqlite3.Connection, sql: str, values: Sequence[Any]) -> None:
     db.execute(sql, values)
+
+
+def _run_many(db: sqlite3.Connection, sql: str, values: Sequence[Sequence[Any]]) -> None:
+    db.executemany(sql, values)

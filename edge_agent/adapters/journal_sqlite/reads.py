@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edge_agent.adapters.journal_sqlite import rows, schema
+from edge_agent.adapters.journal_sqlite import deadletters, rows, schema
 from edge_agent.domain.alert import Alert
-from edge_agent.domain.invocation import DeadLetter, Invocation
+from edge_agent.domain.deadletters import Selection
+from edge_agent.domain.invocation import Invocation
 from edge_agent.domain.reading import About, Sample
 from edge_agent.domain.rules.spec import RuleState
+from edge_agent.domain.schedule import CronMark
+from edge_agent.domain.usage import Usage
+
+EVERY = Selection()
 
 
 class Reads:
@@ -59,11 +65,23 @@ class Reads:
     def rule_states(self) -> list[RuleState]:
         return [RuleState(r["rule"], r["device"], r["body"], r["upto"]) for r in self._all("SELECT * FROM rule_state")]
 
+    def crons(self) -> list[CronMark]:
+        return [CronMark(r["function"], r["schedule"], r["at"]) for r in self._all("SELECT * FROM cron")]
+
     def watermarks(self) -> list[tuple[str, str, bytes]]:
         return [(r["device"], r["boot"], r["body"]) for r in self._all("SELECT * FROM watermark")]
 
-    def pending_invocations(self) -> list[Invocation]:
-        return [rows.as_invocation(r) for r in self._all("SELECT * FROM invocation WHERE ended IS NULL ORDER BY rowid")]
+    def unfinished(self) -> tuple[int, list[str]]:
+        """See `ports.Journal.unfinished`."""
+        last = self._all("SELECT coalesce(max(rowid), 0) AS place FROM invocation")[0]["place"]
+        found = self._all("SELECT DISTINCT function FROM invocation WHERE ended IS NULL ORDER BY function")
+        return last, [row["function"] for row in found]
+
+    def pending_invocations(self, function: str = "", *, limit: int = -1) -> list[Invocation]:
+        """What of `function` ("" = all) has not ended, oldest first; all of it, or the first `limit`."""
+        with self._reading:
+            found = list(rows.pending(self._reader, function, after=0, limit=limit, most_bytes=sys.maxsize))
+        return [each.invocation for each in found]
 
     def invocations(
         self, *, function: str = "", state: str = "", limit: int = 100, before: str = ""
@@ -83,26 +101,36 @@ class Reads:
     def invocation(self, id: str, function: str = "") -> list[dict[str, Any]]:
         """Everything about the invocations of one event; [] when unknown."""
         found = self._all("SELECT * FROM invocation WHERE id=? AND (?='' OR function=?)", (id, function, function))
-        return [
-            rows.as_summary(r)
-            | {
-                "event": r["event"], "response": r["response"] or b"", "content_type": r["content_type"] or "",
-                "log": r["log"] or "", "due": r["due"],
-            }
-            for r in found
-        ]  # fmt: skip
+        return [rows.as_detail(r) for r in found]
 
-    def dead_letters(self, *, function: str = "", limit: int = 100, before: str = "") -> tuple[list[DeadLetter], str]:
-        found, cursor = self._page(
-            "invocation", "state='dead' AND (?='' OR function=?)", [function, function], limit, before
-        )
-        return [
-            DeadLetter(
-                r["id"], r["function"], r["event"], r["created"], r["ended"], r["attempts"], r["kind"] or "",
-                r["reason"] or "", r["log"] or "",
-            )
-            for r in found
-        ], cursor  # fmt: skip
+    def invocations_between(self, first: str, end: str) -> list[dict[str, Any]]:
+        """Everything about the invocations with first <= id < end, in the order recorded."""
+        found = self._all("SELECT * FROM invocation WHERE id >= ? AND id < ? ORDER BY rowid", (first, end))
+        return [rows.as_detail(r) for r in found]
+
+    def dead_letters(
+        self, selection: Selection = EVERY, *, limit: int = 100, before: str = ""
+    ) -> tuple[list[dict[str, Any]], str]:
+        """(summaries by the time they died, newest first, cursor of the next page or "")."""
+        where, values = deadletters.where(selection)
+        rest, more = deadletters.page(limit + 1, before)
+        found = self._all(f"SELECT *, rowid AS number FROM invocation WHERE {where}{rest}", [*values, *more])  # noqa: S608
+        cursor = deadletters.cursor(found[limit - 1]) if len(found) > limit else ""
+        return [deadletters.as_summary(r) for r in found[:limit]], cursor
+
+    def count_dead_letters(self, selection: Selection = EVERY) -> int:
+        where, values = deadletters.where(selection)
+        return int(self._all(f"SELECT count(*) AS n FROM invocation WHERE {where}", values)[0]["n"])  # noqa: S608
+
+    def usage(self, function: str, since: int) -> list[tuple[int, Usage]]:
+        """(start of the hour in epoch ms, what the function used in it) from `since` on, in order."""
+        found = self._all("SELECT * FROM usage WHERE function=? AND hour>=? ORDER BY hour", (function, since))
+        return [(r["hour"], rows.unpack_usage(r["body"])) for r in found]
+
+    def usage_of_hour(self, hour: int) -> list[tuple[str, int, Usage]]:
+        """(function, hour, usage) of every function in the hour that starts at `hour`."""
+        found = self._all("SELECT * FROM usage WHERE hour=?", (hour,))
+        return [(r["function"], r["hour"], rows.unpack_usage(r["body"])) for r in found]
 
     def alerts(self, *, state: str = "", limit: int = 100, before: str = "") -> tuple[list[Alert], str]:
         """(newest first, cursor of the next page or "")."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from edge_agent.domain.alert import Alert
-from edge_agent.domain.invocation import Failed, Invocation, Settlement, Succeeded
+from edge_agent.domain.invocation import Invocation
 from edge_agent.domain.reading import About, Sample
-from edge_agent.ports import Entries
+from edge_agent.domain.usage import Usage
+from edge_agent.ports import Entries, Pending
 
 pack = msgspec.msgpack.Encoder().encode
 unpack_samples = msgspec.msgpack.Decoder(list[Sample]).decode
+unpack_usage = msgspec.msgpack.Decoder(Usage, strict=False).decode
 unpack_about = msgspec.msgpack.Decoder(About).decode
 
 REJECTED_KEPT = 1000
@@ -32,7 +34,7 @@ _UPSERT_ALERT = """
 
 
 def write(db: sqlite3.Connection, number: int, entries: Entries, now: int) -> None:
-    """Write one commit's entries inside the caller's transaction."""
+    """Write one commit's entries inside the caller's transaction; invocations and settlements are `events`' part."""
     if entries.samples:
         db.execute(
             "INSERT OR REPLACE INTO batch VALUES (?,?,?,?)",
@@ -43,10 +45,6 @@ def write(db: sqlite3.Connection, number: int, entries: Entries, now: int) -> No
             "INSERT INTO rejected (received, body) VALUES (?,?)", ((r.received, pack(r)) for r in entries.rejected)
         )
         db.execute("DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?", (REJECTED_KEPT,))
-    if entries.invocations:
-        _write_invocations(db, entries.invocations)
-    for settlement in entries.settlements:
-        _write_settlement(db, settlement)
     if entries.alerts:
         db.executemany(_UPSERT_ALERT, ((a.id, a.since, a.state, a.late, a.late, pack(a)) for a in entries.alerts))
     if entries.states:
@@ -63,49 +61,26 @@ def write(db: sqlite3.Connection, number: int, entries: Entries, now: int) -> No
             "INSERT INTO device (name, about) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET about=excluded.about",
             (about.device, pack(about)),
         )
+    for mark in entries.crons:
+        if mark.at:
+            db.execute("INSERT OR REPLACE INTO cron VALUES (?,?,?)", (mark.function, mark.schedule, mark.at))
+        else:
+            db.execute("DELETE FROM cron WHERE function=? AND schedule=?", (mark.function, mark.schedule))
 
 
-def _write_invocations(db: sqlite3.Connection, invocations: Sequence[Invocation]) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO invocation (id, function, cause, created, state, attempts, due, event) "
-        "VALUES (?,?,?,?,'leased',?,?,?)",
-        ((i.id, i.function, i.cause, i.created, i.attempts, i.due, i.event) for i in invocations),
+def pending(db: sqlite3.Connection, function: str, *, after: int, limit: int, most_bytes: int) -> Iterator[Pending]:
+    """What of `function` ("" = all) has not ended, see `ports.Journal.fetch`; over the index `unfinished`."""
+    whose, values = ("function=? AND ", [function]) if function else ("", [])
+    found = db.execute(
+        "SELECT rowid, id, function, event, created, cause, attempts, due FROM invocation "  # noqa: S608 - our own words
+        f"WHERE ended IS NULL AND {whose}rowid > ? ORDER BY rowid LIMIT ?",
+        (*values, after, limit),
     )
-
-
-def _write_settlement(db: sqlite3.Connection, settled: Settlement) -> None:
-    key = (settled.id, settled.function)
-    if settled.state == "leased":
-        db.execute(
-            "UPDATE invocation SET state='leased', attempts=? WHERE id=? AND function=? AND ended IS NULL",
-            (settled.attempt.number, *key),
-        )
-        return
-    kind = reason = log = None
-    response = content_type = None
-    match settled.outcome:
-        case Succeeded() as succeeded:
-            response, content_type = succeeded.response, succeeded.content_type
-        case Failed() as failed:
-            kind, reason, log = failed.kind, failed.reason, failed.log
-            response = failed.error or None
-        case None:
-            pass
-    db.execute(
-        "UPDATE invocation SET state=?, due=?, ended=?, kind=?, reason=?, log=?, response=?, content_type=?, "
-        "attempts=max(attempts, ?), phases=json_insert(coalesce(phases, '[]'), '$[#]', json(?)) "
-        "WHERE id=? AND function=? AND ended IS NULL",
-        (
-            settled.state, settled.due, settled.at if settled.state in ("answered", "dead") else None, kind, reason, log,
-            response, content_type, settled.attempt.number, msgspec.json.encode(settled.attempt).decode(), *key,
-        ),
-    )  # fmt: skip
-
-
-def as_invocation(row: sqlite3.Row) -> Invocation:
-    return Invocation(
-        row["id"], row["function"], row["event"], row["created"], row["cause"], row["attempts"], row["due"]
-    )
+    for place, *fields in found:
+        yield Pending(place, Invocation(*fields))
+        most_bytes -= len(fields[2])
+        if most_bytes <= 0:
+            return
 
 
 def as_summary(row: sqlite3.Row) -> dict[str, Any]:
@@ -114,6 +89,14 @@ def as_summary(row: sqlite3.Row) -> dict[str, Any]:
         "id": row["id"], "function": row["function"], "state": row["state"], "cause": row["cause"],
         "created_at": row["created"], "ended_at": row["ended"], "attempts": row["attempts"], "kind": row["kind"] or "",
         "reason": row["reason"] or "", "phases": msgspec.json.decode(row["phases"] or "[]"),
+    }  # fmt: skip
+
+
+def as_detail(row: sqlite3.Row) -> dict[str, Any]:
+    """What one invocation shows: all of it."""
+    return as_summary(row) | {
+        "event": row["event"], "response": row["response"] or b"", "content_type": row["content_type"] or "",
+        "log": row["log"] or "", "due": row["due"],
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from edge_agent.adapters.journal_sqlite import schema
 
 log = logging.getLogger(__name__)
 
-TABLES = ("batch", "rejected", "invocation", "alert", "rule_state", "watermark", "device", "silence")
+TABLES = ("batch", "rejected", "invocation", "alert", "rule_state", "watermark", "device", "silence", "usage", "cron")
 
 
 def looks_sound(path: Path) -> bool:

@@ -6,9 +6,11 @@ end; watermarks and rule memory are not written with every reading but follow fr
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 MIGRATIONS: tuple[str, ...] = (
@@ -31,6 +33,15 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE silence (
         rule TEXT, device TEXT, until INTEGER NOT NULL, by TEXT NOT NULL, PRIMARY KEY (rule, device)) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX dead_letter ON invocation (ended) WHERE state='dead';
+    CREATE INDEX unfinished ON invocation (function) WHERE ended IS NULL;
+    CREATE TABLE usage (function TEXT, hour INTEGER, body BLOB NOT NULL, PRIMARY KEY (function, hour)) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE cron (
+        function TEXT, schedule TEXT, at INTEGER NOT NULL, PRIMARY KEY (function, schedule)) WITHOUT ROWID;
+    """,
 )
 """Each is applied once, in order; `PRAGMA user_version` says how many have been. Never edit one that was released."""
 
@@ -48,6 +59,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     else:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA secure_delete=0")  # else, in Debian's SQLite, what goes to the history is overwritten first
         db.execute("PRAGMA wal_autocheckpoint=1000")
         db.execute("PRAGMA journal_size_limit=8388608")
     db.execute("PRAGMA cache_size=-512")
@@ -63,6 +75,15 @@ def migrate(db: sqlite3.Connection) -> None:
         )
     for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
         db.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version={number};COMMIT;")
+
+
+def number_places(db: sqlite3.Connection) -> Callable[[], int]:
+    """What gives the rowid of the next invocation, in SQL `next_place()`: it grows for as long as `db` is open, whatever
+    is removed meanwhile (SQLite itself gives a number again when the last row goes)."""
+    last = db.execute("SELECT coalesce(max(rowid), 0) FROM invocation").fetchone()[0]
+    next_place = itertools.count(last + 1).__next__
+    db.create_function("next_place", 0, next_place)
+    return next_place
 
 
 def fill_wal(path: str) -> None:

@@ -23,6 +23,8 @@ Then = Callable[[], None]
 Op = Callable[[sqlite3.Connection], None]
 RETRY_EVERY = 1.0
 """Seconds between attempts while the disk refuses: a full disk is noticed to be free again within about that time."""
+BURST_OVER = 0.1
+"""Seconds without an entry after which a burst is over: its end does not linger, for those who wait are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Writer:
         self._ready = threading.Condition()
         self._queue: deque[Waiting] = deque()
         self._samples = 0
-        self._since = 0.0
-        self._urgent = False
+        self._since = self._newest = 0.0
+        self._urgent = self._burst = False
         self._closing = False
         self.number = 0
         self.pending = 0
@@ -78,8 +80,9 @@ class Writer:
             if self._closing:
                 raise RuntimeError("the journal is closed")
             self.number += 1
+            self._newest = time.monotonic()
             if not self._queue:
-                self._since = time.monotonic()
+                self._since = self._newest
             self._queue.append(Waiting(self.number, entries, then, op))
             self._samples += len(entries.samples)
             self.pending += len(entries.samples) + 1
@@ -104,6 +107,7 @@ class Writer:
                 self._ready.wait(self._left())
             group = list(self._queue)
             self._queue.clear()
+            self._burst = self._samples >= self._batch
             self._samples = 0
             self._urgent = False
             return group
@@ -111,10 +115,15 @@ class Writer:
     def _due(self) -> bool:
         if self._closing or self._urgent or self._samples >= self._batch:
             return True
-        return bool(self._queue) and time.monotonic() - self._since >= self._linger
+        return bool(self._queue) and time.monotonic() >= self._moment()
+
+    def _moment(self) -> float:
+        """When what is queued is written at the latest."""
+        moment = self._since + self._linger
+        return min(moment, self._newest + BURST_OVER) if self._burst else moment
 
     def _left(self) -> float | None:
-        return max(0.001, self._since + self._linger - time.monotonic()) if self._queue else None
+        return max(0.001, self._moment() - time.monotonic()) if self._queue else None
 
     def _run(self) -> None:
         while True:
