@@ -1,7 +1,7 @@
 """The path of a reading, from the broker to an alert.
 
-Enters: batches of MQTT messages. Leaves: stored readings, recorded invocations, alerts, and to each board the promise (`ack`)
-up to where its readings are safe.
+Enters: batches of MQTT messages; the time. Leaves: stored readings, alerts, recorded invocations (of rules, of functions that
+asked for a topic, of those whose hour has come), and to each board the promise (`ack`) up to where its readings are safe.
 Guarantee: a message is acknowledged, to the broker and to the board, only after its readings and the invocations they caused
 are on disk (MQTT 5, 4.3.2 and 4.6). A crash anywhere repeats work and loses none; repeats are absorbed by (device, boot, seq).
 Not chosen: acknowledging after the function has run. Twenty slow functions would stall every board.
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_agent.decode import Decode
 from edge_agent.domain.alert import Alert
+from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Invocation
 from edge_agent.domain.message import Message, Rejected
 from edge_agent.domain.reading import About, Presence, Sample
@@ -24,9 +25,11 @@ from edge_agent.domain.rules.book import RuleBook
 from edge_agent.domain.rules.spec import Rule
 from edge_agent.domain.topics import Topics
 from edge_agent.engine.counters import Counters
+from edge_agent.engine.crons import Crons
 from edge_agent.engine.devices import Devices
 from edge_agent.engine.record import Recorder
 from edge_agent.engine.timeline import Timeline
+from edge_agent.engine.triggers import Triggers
 from edge_agent.engine.watermarks import Watermarks
 from edge_agent.ports import Batch, Clock, Entries, Journal
 
@@ -57,6 +60,10 @@ class Pipeline:
     clock: Clock
     boot: str
     """Names the samples of devices that do not count for themselves; nobody waits for an `ack` of it."""
+    triggers: Triggers
+    """Functions that asked for topics."""
+    crons: Crons
+    """Functions that run by the clock."""
     counters: Counters = field(default_factory=Counters)
     timeline: Timeline = field(default_factory=Timeline)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -82,20 +89,22 @@ class Pipeline:
             self._record(entries, repeats, lambda: batch.acknowledge(promises))
 
     def tick(self, now: int, drained: bool) -> None:
-        """Let rules notice that time has passed: `for`, `missingFor`."""
+        """Let it be noticed that time has passed: by rules (`for`, `missingFor`), and by functions whose hour has come."""
         with self.lock:
             matches = self.rules.tick(now, drained)
-            if matches:
-                entries = Entries()
+            invocations, marks = self.crons.tick(now)
+            if matches or marks:
+                entries = Entries(invocations=invocations, crons=marks)
                 self.recorder.add(entries, matches, now)
                 self._record(entries, (), None)
 
-    def replace(self, rules: Sequence[Rule]) -> None:
-        """Live by other rules from now on, without losing a message; what fires by a rule that is gone is over."""
+    def replace(self, rules: Sequence[Rule], functions: Mapping[str, FunctionSpec]) -> None:
+        """Live by others from now on, without losing a message; what fires by a rule that is gone is over."""
         with self.lock:
-            entries = Entries()
-            now = self.clock()
+            entries, now = Entries(), self.clock()
             self.recorder.add(entries, self.rules.replace(rules, now), now)
+            self.triggers.replace(functions)
+            entries.crons = self.crons.replace(functions, now)
             self._record(entries, (), None)
 
     def forget(self, device: str) -> None:
@@ -110,7 +119,9 @@ class Pipeline:
     # -- decode, match
 
     def _read(self, message: Message, entries: Entries, repeats: list[Sample]) -> None:
-        for item in self.decode(message):
+        asked = self.triggers.asked(message.topic)
+        fresh, again = len(entries.samples), len(repeats)
+        for item in self.decode(message) if asked is None or asked.by_dialects else ():
             if type(item) is Sample:
                 self._match(item, entries, repeats)
             elif type(item) is Presence:
@@ -121,6 +132,8 @@ class Pipeline:
                     entries.abouts.append(item)
             elif type(item) is Rejected:
                 entries.rejected.append(item)
+        if asked is not None:
+            self.triggers.add(entries, message, asked, entries.samples[fresh:], repeats[again:])
 
     def _match(self, sample: Sample, entries: Entries, repeats: list[Sample]) -> None:
         if not self.devices.knows(sample.device):
@@ -173,6 +186,7 @@ class Pipeline:
         counters.stored += sum([len(sample.values) for sample in entries.samples])
         for rejected in entries.rejected:
             counters.rejected[rejected.reason] += 1
+        self.triggers.count(entries.invocations)
 
 
 def _fault(message: Message, defect: Exception) -> Rejected:

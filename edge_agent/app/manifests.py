@@ -46,6 +46,7 @@ class Declared:
             manifests = self._last_good(error)
         self._parts.pipeline.rules.replace(list(manifests.rules.values()))
         restore.rules(self._parts)
+        restore.triggers(self._parts, manifests.functions)
         self._remember(manifests)
 
     def reload(self) -> Manifests:
@@ -63,7 +64,8 @@ class Declared:
         self._parts.alarms.set("manifests", "")
         self._remember(manifests)
         self._parts.engine.replace(manifests.functions)
-        self._parts.pipeline.replace(list(manifests.rules.values()))
+        self._parts.pipeline.replace(list(manifests.rules.values()), manifests.functions)
+        self._parts.subscriptions.change(self._parts.pipeline.triggers.subscriptions())
 
     def document(self, kind: str, name: str) -> dict[str, Any]:
         found = self.documents.get((kind, name))
@@ -73,6 +75,8 @@ class Declared:
 
     def _remember(self, manifests: Manifests) -> None:
         self.functions, self.documents = manifests.functions, manifests.documents
+        self._parts.meter.specs = manifests.functions
+        self._parts.logbook.keep(manifests.functions)
         good = _LastGood(
             dict(manifests.rules),
             dict(manifests.functions),

@@ -7,9 +7,12 @@ rules, silently: whatever they caused then is already on record.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from edge_agent.app.parts import Parts
+from edge_agent.domain.function import FunctionSpec
 from edge_agent.errors import EdgeError
+from edge_agent.ports import Entries
 
 log = logging.getLogger(__name__)
 
@@ -46,3 +49,14 @@ def rules(parts: Parts) -> None:
     for number, _, samples in parts.journal.every_batch():
         for sample in samples:
             book.remember(sample, number)
+
+
+def triggers(parts: Parts, functions: Mapping[str, FunctionSpec]) -> None:
+    """How far each schedule got, and what the broker is to send."""
+    pipeline = parts.pipeline
+    pipeline.crons.restore(parts.journal.crons())
+    marks = pipeline.crons.replace(functions, parts.clock())
+    if marks:
+        parts.journal.commit(Entries(crons=marks))
+    pipeline.triggers.replace(functions)
+    parts.subscriptions.change(pipeline.triggers.subscriptions())

@@ -74,7 +74,9 @@ class Decode:
             try:
                 self._find(topic)
             except Poison:
-                return "unknown"
+                if len(self._names) >= 2 * MAX_TOPICS:
+                    return "unknown"
+                self._names[topic] = "unknown"
         return self._names[topic]
 
     def __call__(self, message: Message) -> Sequence[Decoded]:

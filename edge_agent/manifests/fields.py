@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator
 
+from edge_agent.domain import filters
 from edge_agent.domain.durations import parse_duration
 from edge_agent.domain.quantities import parse_cpu, parse_size
 from edge_agent.domain.topics import is_name
@@ -61,25 +62,22 @@ def address(value: Any) -> Any:
 
 def topic_filter(value: Any) -> Any:
     """A Topic Filter (MQTT 5, 4.7.1)."""
-    if not isinstance(value, str):
-        return value
-    levels = value.split("/")
-    if not value or len(value.encode()) > 65535 or "\0" in value:
-        raise ValueError("is no topic filter; write for example edge/v1/+/devices/+/readings")
-    if "#" in "".join(levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-        raise ValueError("# stands only alone and last; write for example edge/v1/#")
-    if any("+" in level and level != "+" for level in levels):
-        raise ValueError("+ stands only alone between slashes; write for example edge/v1/+/devices/tank-1/readings")
+    if isinstance(value, str):
+        message, hint = filters.fault(value)
+        if message:
+            raise ValueError(f"{message}; {hint}")
     return value
 
 
 def cron(value: Any) -> Any:
+    """Five fields, as Debian's cron has them."""
     if isinstance(value, str):
         try:
-            next(CronSim(value, _SOME_DAY))
-        except (CronSimError, StopIteration):
+            next(CronSim(value if len(value.split()) == 5 else "", _SOME_DAY))
+        except (CronSimError, StopIteration) as error:
+            said = str(error).replace("Bad", "bad").replace("Wrong", "wrong") or "it never comes"
             raise ValueError(
-                f"{value!r} is no cron expression; minute hour day month weekday, for example */5 * * * *"
+                f"{value!r} is no cron expression: {said}; minute hour day month weekday, for example */5 * * * *"
             ) from None
     return value
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_agent.domain.event import DEPTH_MOST
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.rules.spec import Rule
 from edge_agent.domain.rules.wire import parse_rule
@@ -161,6 +162,9 @@ def _refer(found: Mapping[Key, Document]) -> None:
             document = found["Function", name]
             path = next(path for path, function in _references(document) if function == circle[1])
             document.fault(path, f"feeds itself: {' <- '.join(circle)}", "remove one resultOf of the circle")
+        elif (steps := _steps(name, waits)) == DEPTH_MOST + 1:
+            message = f"is step {steps} of a chain, and {DEPTH_MOST} are run"
+            found["Function", name].fault(("spec", "triggers"), message, "do more in one function")
 
 
 def _references(document: Document) -> Iterator[tuple[documents.Path, str]]:
@@ -173,6 +177,14 @@ def _references(document: Document) -> Iterator[tuple[documents.Path, str]]:
             yield path, item
         elif isinstance(item, dict) and isinstance(item.get("resultOf"), str):
             yield (*path, "resultOf"), item["resultOf"]
+
+
+def _steps(name: str, waits: Mapping[str, Sequence[str]]) -> int:
+    """How many results may lie before an event of `name`; counted no further than matters, for there may be circles."""
+    steps, before = 0, {name}
+    while steps <= DEPTH_MOST + 1 and (before := {each for one in before for each in waits.get(one, ())}):
+        steps += 1
+    return steps
 
 
 def _circle(start: str, waits: Mapping[str, Sequence[str]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -110,11 +110,18 @@ def _judge(wire: FunctionWire, source: Path | None, defaults: FunctionSpec) -> I
     most = wire.pool.max_workers or defaults.pool.max_workers
     if (wire.pool.min_idle or 0) > most:
         yield ("pool", "minIdle"), f"is more than maxWorkers ({most})", "raise maxWorkers or lower minIdle"
+    yield from _twice(wire.triggers)
     for variable in wire.env:
         if not _VARIABLE.fullmatch(variable):
             yield ("env", variable), "is no variable name", "letters, digits and _, not starting with a digit"
         elif variable.startswith(_RESERVED):
             yield ("env", variable), "is set by the agent itself", "choose another name"
+
+
+def _twice(triggers: Sequence[_Trigger]) -> Iterator[tuple[Where, str, str]]:
+    for position, trigger in enumerate(triggers):
+        if (first := triggers.index(trigger)) < position:
+            yield ("triggers", position), f"is written twice, the first is triggers[{first}]", "remove one"
 
 
 def _spec(name: str, wire: FunctionWire, source: str, defaults: FunctionSpec) -> FunctionSpec:

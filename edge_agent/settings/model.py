@@ -111,8 +111,9 @@ class Journal(Section):
     max_age: Seconds = 7 * 86400.0
     """How long the journal holds readings the history has not taken; seconds. A week survives a history that is
     away."""
-    drain_every: Seconds = 60.0
-    """How often readings move on to the history, in bulk; seconds. Rarer is fewer writes, and plots lag by as much."""
+    drain_every: Seconds = 300.0
+    """How often readings move on to the history, in bulk; seconds; 20,000 of them move at once. Rarer is fewer writes.
+    The agent's own plots do not lag, whoever looks into MongoDB from outside sees readings that much later."""
 
 
 class History(Section):
@@ -170,6 +171,9 @@ class Functions(Section):
     """Share of a CPU of one worker; cores. A quarter leaves a four-core Pi responsive under a burst."""
     max_workers: Annotated[int, Field(ge=1, le=1000)] = 4
     """Most workers of one function at once. One per core of a Pi."""
+    messages_per_minute: Annotated[int, Field(ge=0)] = 600
+    """Invocations of one function by messages of its topics, in a minute, above which there is an alarm: it may publish to
+    the topic that starts it. Ten a second is more than a house says; 0 is no alarm."""
 
 
 class Web(Section):

@@ -1,5 +1,5 @@
 """What a message costs in one process: decoding, the rule book alone, and the whole pipeline with 10 and with 1,000 rules that
-do not concern the message.
+do not concern the message, and with 100 functions that asked for other topics.
 
 The pipeline is decode, match, record and the queue of the journal, without broker and network; processor time of its own
 thread. The two take turns within one run, many times, and the median of their ratios counts.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.app import parts
+from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.message import Message
 from edge_agent.domain.rules.spec import Rule
 from edge_agent.ports import Batch
@@ -26,11 +27,16 @@ BATCH, DEVICES = 250, 100
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """`{"us": {"10": microseconds per message, "1000": ...}, "ratio", "rounds"}`; `book` and `decode` are those parts alone."""
+    """`{"us": {"10": microseconds per message, "1000": ..., "topics": ...}, "ratio", "topics_ratio", "rounds"}`; `book` and
+    `decode` are those parts alone."""
     rounds = 10 if quick else 30
-    costs: dict[int, list[float]] = {10: [], 1000: []}
+    costs: dict[str, list[float]] = {"10": [], "1000": [], "topics": []}
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/var/tmp") as folder:
-        pipelines = {count: _Pipeline(Path(folder) / str(count), count) for count in costs}
+        pipelines = {
+            "10": _Pipeline(Path(folder) / "10", 10),
+            "1000": _Pipeline(Path(folder) / "1000", 1000),
+            "topics": _Pipeline(Path(folder) / "topics", 10, topics=100),
+        }
         try:
             for number in range(rounds):
                 for count, pipeline in sorted(pipelines.items(), reverse=number % 2 == 1):
@@ -39,9 +45,10 @@ def run(quick: bool = False) -> dict[str, Any]:
             for pipeline in pipelines.values():
                 pipeline.close()
     middle = {count: statistics.median(found) for count, found in costs.items()}
-    ratio = statistics.median(many / few for few, many in zip(costs[10], costs[1000], strict=True))
+    ratio = statistics.median(many / few for few, many in zip(costs["10"], costs["1000"], strict=True))
+    topics = statistics.median(many / few for few, many in zip(costs["10"], costs["topics"], strict=True))
     return {
-        "us": {str(count): cost for count, cost in middle.items()}, "ratio": ratio, "rounds": rounds,
+        "us": middle, "ratio": ratio, "topics_ratio": topics, "rounds": rounds,
         "book": rules_cost.run(rounds=5 if quick else 21), "decode": decode_cost.run(),
     }  # fmt: skip
 
@@ -62,6 +69,12 @@ def figures(result: dict[str, Any]) -> list[Figure]:
             1.05,
             detail=detail,
         ),
+        Figure(
+            "... with 100 functions that asked for other topics, against none",
+            result["topics_ratio"],
+            "x",
+            detail=f"{us['topics']:.2f} us",
+        ),
         Figure("... the rule book alone", book["ratio"], "x", 1.2, 1.05, detail=alone),
         Figure(
             "decoding a message, our own payload", decode["native"], "us", detail="with two readings; checked in full"
@@ -78,10 +91,11 @@ class _After:
 
 
 class _Pipeline:
-    def __init__(self, folder: Path, rules: int) -> None:
+    def __init__(self, folder: Path, rules: int, topics: int = 0) -> None:
         settings = load(None, {}, {"site": "bench", "data.dir": str(folder)}).settings
         self._parts = parts.build(settings, _After(), lambda present: None)
-        self._parts.pipeline.replace(_others(rules))
+        functions = {f"f{each}": FunctionSpec(f"f{each}", topics=(f"house/{each}/#",)) for each in range(topics)}
+        self._parts.pipeline.replace(_others(rules), functions)
         self._boot = 0
 
     def round(self, number: int) -> float:

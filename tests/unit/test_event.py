@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
-import pytest
 from cloudevents.v1.http import from_json
 
 from edge_agent.domain import event
@@ -42,18 +39,6 @@ def test_the_official_sdk_reads_it_and_every_field_is_where_it_should_be() -> No
 
 def test_the_same_match_makes_the_same_bytes() -> None:
     assert event.of_match(match(), "home", "%") == event.of_match(match(), "home", "%")
-
-
-def test_a_call_carries_json_text_or_a_whole_event() -> None:
-    made = json.loads(event.of_call("call/1", "mail", "home", 0, (b'{"to": "ann"}', "application/json")))
-    assert made["data"] == {"to": "ann"}
-    assert from_json(json.dumps(made))["type"] == "internal.edge.call"
-    text = json.loads(event.of_call("call/1", "mail", "home", 0, ("grüß".encode(), "text/plain")))
-    assert text["data"] == "grüß"
-    whole = b'{"specversion":"1.0","id":"x","source":"/s","type":"t"}'
-    assert event.of_call("call/1", "mail", "home", 0, (whole, "application/cloudevents+json")) == whole
-    with pytest.raises(msgspec.DecodeError):
-        event.of_call("call/1", "mail", "home", 0, (b"{", "application/json"))
 
 
 def entries(*matches: Match) -> Entries:

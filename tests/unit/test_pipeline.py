@@ -16,8 +16,10 @@ from edge_agent.domain.reading import Sample
 from edge_agent.domain.rules.book import RuleBook
 from edge_agent.domain.rules.spec import Rule
 from edge_agent.domain.topics import Topics
+from edge_agent.engine.crons import Crons
 from edge_agent.engine.devices import Devices
 from edge_agent.engine.record import Recorder
+from edge_agent.engine.triggers import Triggers
 from edge_agent.engine.watermarks import Watermarks
 from edge_agent.pipeline import Pipeline
 from edge_agent.ports import Batch, Entries
@@ -53,9 +55,12 @@ class World:
         self.hurry = False
         self.journal = Journal()
         topics, devices = Topics("home"), Devices()
+        decode = Decode("home", boot="own")
+        self.triggers = Triggers("home", "own", decode.filters())
+        self.crons = Crons("home")
         self.pipeline = Pipeline(
             topics,
-            Decode("home", boot="own"),
+            decode,
             RuleBook(rules),
             Watermarks(),
             devices,
@@ -64,6 +69,8 @@ class World:
             self,
             lambda: NOW,
             "own",
+            self.triggers,
+            self.crons,
         )
 
     def dispatch(self, invocations: Sequence[Invocation]) -> None:

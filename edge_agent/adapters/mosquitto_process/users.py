@@ -57,6 +57,7 @@ def _acl(site: str, board_filters: Sequence[str]) -> str:
         [
             f"user {AGENT}",
             "topic readwrite #",
+            "topic read $SYS/#",
             "",
             f"user {BOARDS}",
             *(f"topic read {filter_}" for filter_ in reads),

@@ -14,19 +14,18 @@ import random
 import select
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.adapters.mqtt_paho import receive
-from edge_agent.adapters.mqtt_paho.options import BrokerOptions, tls_context
+from edge_agent.adapters.mqtt_paho.library import paho
+from edge_agent.adapters.mqtt_paho.options import BrokerOptions, session_terms, tls_context
 from edge_agent.adapters.mqtt_paho.pace import Pace
 from edge_agent.adapters.mqtt_paho.packets import Publish
+from edge_agent.adapters.mqtt_paho.standing import Standing
 from edge_agent.domain.message import Message
 from edge_agent.errors import Unavailable
 from edge_agent.ports import Batch, Clock
@@ -42,6 +41,10 @@ QUEUED_MOST = 10_000
 """Our own QoS 1 publications waiting for the broker; beyond it `publish` refuses."""
 BUFFERED_MOST = 50_000
 """Messages taken and not yet acknowledged; beyond it the socket is left unread and TCP holds the broker back."""
+
+
+Safe = tuple[int, list[bytes], list[tuple[str, bytes]], Any]
+"""A batch that is on disk: messages, packet identifiers, promises, the socket it came by."""
 
 
 class PahoBroker:
@@ -62,7 +65,7 @@ class PahoBroker:
         will: tuple[str, bytes] | None = None,
     ) -> None:
         self._options = options
-        self._filters = filters
+        self.standing = Standing(filters, options.v5)
         self._clock = clock
         self._take = take
         self._on_session = on_session
@@ -71,6 +74,7 @@ class PahoBroker:
         self._thens: dict[int, Callable[[], None]] = {}
         self._accepted = False
         self._pace = Pace()
+        self._safe: deque[Safe] = deque()
         self._topics: dict[bytes, str] = {}
         self.taken = 0
         self.acknowledged = 0
@@ -110,6 +114,11 @@ class PahoBroker:
                 self._published(None, None, info.mid, None, None)
         self._wake_up()
 
+    def subscribe(self, filters: Sequence[str], gone: Sequence[str] = ()) -> None:
+        """From now on these Topic Filters, now and after each reconnect; `gone`: those the session may hold no longer."""
+        self.standing.change(self._client, filters, gone, connected=self.connected)
+        self._wake_up()
+
     def stop(self, farewell: tuple[str, bytes] | None = None) -> None:
         """Say goodbye (so that the Will is not sent) and end."""
         if farewell is not None and self.connected:
@@ -138,12 +147,14 @@ class PahoBroker:
             reconnect_on_failure=False,
             **session,
         )
-        client.taken = self._taken
+        client.taken, client.sieve = self._taken, self.standing.sieve
         client.max_queued_messages_set(QUEUED_MOST)
         client.max_inflight_messages_set(200)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._published
+        client.on_subscribe = self.standing.subscribed
+        client.on_unsubscribe = self.standing.unsubscribed
         client.on_socket_register_write = lambda client, userdata, sock: self._wake_up()
         if options.username:
             client.username_pw_set(options.username, options.password)
@@ -154,7 +165,8 @@ class PahoBroker:
         return client
 
     def _wake_up(self) -> None:
-        os.eventfd_write(self._wake, 1)
+        if threading.get_ident() != self._thread.ident:  # else it is awake
+            os.eventfd_write(self._wake, 1)
 
     # -- the thread
 
@@ -187,13 +199,7 @@ class PahoBroker:
 
     def _connect(self) -> None:
         options = self._options
-        more: dict[str, Any] = {}
-        if options.v5:
-            properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = options.session_expiry
-            properties.ReceiveMaximum = options.receive_maximum
-            more = {"clean_start": False, "properties": properties}
-        self._client.connect(options.host, options.port, options.keepalive, **more)
+        self._client.connect(options.host, options.port, options.keepalive, **session_terms(options))
 
     def _serve(self) -> None:
         """Read, write and keep alive until the connection ends."""
@@ -207,6 +213,7 @@ class PahoBroker:
             ready = dict(poll.poll(0 if sock_pending(sock) else 500))
             if self._wake in ready:
                 os.eventfd_read(self._wake)
+                self._acknowledge()
             events = ready.get(sock.fileno(), 0)
             if events & ~select.POLLOUT or sock_pending(sock):
                 client.loop_read()
@@ -222,6 +229,8 @@ class PahoBroker:
         names = self._topics
         messages = []
         for _, topic, payload, retained in published:
+            if not topic:  # one more copy
+                continue
             name = names.get(topic)
             if name is None:
                 name = self._name(topic)
@@ -232,10 +241,25 @@ class PahoBroker:
         self.taken += len(published)
 
         def acknowledge(promises: list[tuple[str, bytes]]) -> None:
-            self.acknowledged += len(published)
-            self._client.acknowledge(mids, promises, origin)
+            self._safe.append((len(published), mids, promises, origin))
+            if len(self._safe) == 1:
+                self._wake_up()
 
         self._take(Batch(messages, acknowledge))
+
+    def _acknowledge(self) -> None:
+        """Answer every batch that is safe by now: one commit has many, and a later promise says all that an earlier did."""
+        count, mids, promised, last = 0, list[bytes](), dict[str, bytes](), None
+        while self._safe:
+            taken, some, promises, origin = self._safe.popleft()
+            if origin is not last:
+                self._client.acknowledge(mids, list(promised.items()), last)
+                mids, promised, last = [], {}, origin
+            count += taken
+            mids += some
+            promised.update(promises)
+        self._client.acknowledge(mids, list(promised.items()), last)
+        self.acknowledged += count
 
     def _name(self, topic: bytes) -> str:
         if len(self._topics) > 20_000:
@@ -255,12 +279,7 @@ class PahoBroker:
         if not flags.session_present:
             self.sessions_lost += 1
         log.info("connected to the broker at %s:%d", self._options.host, self._options.port)
-        if self._options.v5:
-            # Retain Handling 1 (3.8.3.1): what is retained comes once, not again with every reconnect.
-            wanted: Any = [(name, SubscribeOptions(qos=1, retainHandling=1)) for name in self._filters]
-        else:
-            wanted = [(name, 1) for name in self._filters]
-        client.subscribe(wanted)
+        self.standing.stand(client)
         self._on_session(bool(flags.session_present))
 
     def _disconnected(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from typing import Any
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,16 @@ class BrokerOptions:
     session_expiry: int = 7 * 86400
     receive_maximum: int = 5000
     fast: bool = True
+
+
+def session_terms(options: BrokerOptions) -> dict[str, Any]:
+    """What CONNECT says of the session, as arguments for paho's `connect`: it is kept while we are away (3.1.2.11)."""
+    if not options.v5:
+        return {}
+    properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = options.session_expiry
+    properties.ReceiveMaximum = options.receive_maximum
+    return {"clean_start": False, "properties": properties}
 
 
 def tls_context(options: BrokerOptions) -> ssl.SSLContext:

@@ -5,7 +5,7 @@ Pure. Sections are those of MQTT 5.0; 3.1.1 differs only by having no properties
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class Malformed(Exception):
@@ -13,13 +13,18 @@ class Malformed(Exception):
 
 
 Publish = tuple[bytes, bytes, bytes, bool]
-"""(packet identifier, b"" at QoS 0; Topic Name; payload; RETAIN)"""
+"""(packet identifier, b"" at QoS 0; Topic Name, b"" of one more copy; payload; RETAIN)"""
 
 
-def split(data: bytes, v5: bool, published: list[Publish], rest: list[bytes]) -> int:
+Repeats = Callable[[bytes, bytes, bytes], bool]
+"""(Topic Name, payload, properties) -> whether it is one more copy of a message (`sieve`)."""
+
+
+def split(data: bytes, v5: bool, published: list[Publish], rest: list[bytes], repeats: Repeats | None = None) -> int:
     """Take apart the whole packets at the start of `data`; returns how many bytes they were.
 
-    QoS 0 and QoS 1 PUBLISH packets go to `published`, all other packets as they are to `rest`.
+    QoS 0 and QoS 1 PUBLISH packets go to `published`, all other packets as they are to `rest`. What `repeats` is there
+    without Topic Name, to be acknowledged in its turn and no more.
     """
     at, size = 0, len(data)
     add = published.append
@@ -46,6 +51,12 @@ def split(data: bytes, v5: bool, published: list[Publish], rest: list[bytes]) ->
                     if properties > 127:
                         properties, payload_at = _long_integer(data, payload_at - 1, end)
                     payload_at += properties
+                    if repeats and payload_at <= end:
+                        said = data[payload_at - properties : payload_at]
+                        if repeats(data[body + 2 : topic_end], data[payload_at:end], said):
+                            add((data[topic_end : topic_end + 2] if first & 0x02 else b"", b"", b"", False))
+                            at = end
+                            continue
             if payload_at > end:
                 raise Malformed("PUBLISH longer than its packet")
             mid = data[topic_end : topic_end + 2] if first & 0x02 else b""

@@ -13,10 +13,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import paho.mqtt.client as paho
-
 from edge_agent.adapters.mqtt_paho import packets
+from edge_agent.adapters.mqtt_paho.library import paho
 from edge_agent.adapters.mqtt_paho.packets import Publish
+from edge_agent.adapters.mqtt_paho.sieve import Sieve
 
 READ_SIZE = 262_144
 """Bytes; what one system call may take from the socket. Larger gains nothing."""
@@ -43,10 +43,11 @@ def supported() -> str:
 class Demultiplexer:
     """Stands where paho expects its socket."""
 
-    def __init__(self, sock: Any, v5: bool, taken: Taken) -> None:
+    def __init__(self, sock: Any, v5: bool, taken: Taken, sieve: Sieve) -> None:
         self.sock = sock
         self._v5 = v5
         self._taken = taken
+        self._repeats = sieve.repeats
         self._unfinished = b""
         self._for_paho = b""
 
@@ -60,7 +61,7 @@ class Demultiplexer:
             published: list[Publish] = []
             rest: list[bytes] = []
             try:
-                used = packets.split(data, self._v5, published, rest)
+                used = packets.split(data, self._v5, published, rest, self._repeats)
             except packets.Malformed as error:
                 raise ConnectionError(f"malformed packet from the broker: {error}") from error
             self._unfinished = data[used:]
@@ -81,16 +82,17 @@ class Demultiplexer:
 
 
 class Fast(paho.Client):
-    """paho's client with the demultiplexer in front; `taken` must be set before it connects."""
+    """paho's client with the demultiplexer in front; `taken` and `sieve` must be set before it connects."""
 
     taken: Taken
+    sieve: Sieve
 
     def _create_socket(self) -> Any:
         create: Any = super()._create_socket
         sock = create()
         # Without it an alert waits for the acknowledgement of the packet before it: 40 ms on Linux (delayed ACK).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Demultiplexer(sock, self._protocol == paho.MQTTv5, self.taken)
+        return Demultiplexer(sock, self._protocol == paho.MQTTv5, self.taken, self.sieve)
 
     def acknowledge(self, mids: list[bytes], messages: list[tuple[str, bytes]], origin: Any) -> None:
         """Send PUBACKs for `mids`, then `messages` at QoS 0, in one write; nothing when the connection is another one."""
@@ -103,6 +105,7 @@ class Stock(paho.Client):
     """paho as it comes: a callback for each message, a PUBACK for each message."""
 
     taken: Taken
+    sieve: Sieve
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,7 +113,10 @@ class Stock(paho.Client):
 
     def _collect(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         mid = message.mid.to_bytes(2, "big") if message.qos else b""
-        self.taken([(mid, message.topic.encode(), bytes(message.payload), message.retain)], self._sock)
+        topic, payload = message.topic.encode(), bytes(message.payload)
+        if self.sieve.again(topic, payload, getattr(message.properties, "SubscriptionIdentifier", ())):
+            topic = payload = b""
+        self.taken([(mid, topic, payload, message.retain)], self._sock)
 
     def acknowledge(self, mids: list[bytes], messages: list[tuple[str, bytes]], origin: Any) -> None:
         if self._sock is not origin:
