@@ -1,76 +1,31 @@
 """Send one event as one mail over SMTP. An AWS Lambda handler: `send_mail.handler`; standard library only.
 
-Enters: a CloudEvent (functions/CONTRACT.md shows one). Leaves: a mail, and `{"sent": Message-ID, "to": [...]}`.
+Enters: a CloudEvent (functions/CONTRACT.md shows one). Leaves: a mail, and `{"sent": Message-ID, "to": [...], "refused": {}}`.
 Guarantee: the Message-ID follows from the event's id, so an attempt that is repeated sends the same mail again and no
-other; most mail servers and readers show such a mail once. A failure raises: the agent tries again, then keeps the event
-as a dead letter.
+other; most mail servers and readers show such a mail once. What is tried again and what is not: letterbox.py.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import smtplib
-import ssl
 from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
 from email.header import Header
 from email.mime.text import MIMEText
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 
-PORTS = {"starttls": 587, "tls": 465, "none": 25}
+from letterbox import Letterbox
+
 LONGEST_SUBJECT = 150
 
 
-@dataclass(frozen=True)
-class Settings:
-    """From the environment; what is wrong is said in full, by name."""
-
-    host: str
-    port: int
-    security: str
-    sender: str
-    recipients: list[str]
-    user: str = ""
-    password: str = ""
-    ca_file: str = ""
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Settings:
-        security = environment.get("SMTP_SECURITY", "starttls").lower()
-        missing = [name for name in ("SMTP_HOST", "SMTP_FROM", "SMTP_TO") if not environment.get(name)]
-        if missing:
-            raise ValueError(f"not set: {', '.join(missing)}")
-        if security not in PORTS:
-            raise ValueError(f"SMTP_SECURITY is {security}: starttls, tls or none")
-        user = environment.get("SMTP_USER", "")
-        if user and security == "none":
-            raise ValueError("SMTP_USER is set and SMTP_SECURITY is none: a password is never sent unencrypted")
-        return cls(
-            host=environment["SMTP_HOST"],
-            port=int(environment.get("SMTP_PORT") or PORTS[security]),
-            security=security,
-            sender=environment["SMTP_FROM"],
-            recipients=[address.strip() for address in environment["SMTP_TO"].split(",") if address.strip()],
-            user=user,
-            password=_password(environment) if user else "",
-            ca_file=environment.get("SMTP_CA_FILE", ""),
-        )
+class Misconfigured(ValueError):
+    """The manifest's `env` or `secrets` are wrong; the message says what to write."""
 
 
-def _password(environment: Mapping[str, str]) -> str:
-    """Read at each event, so that a changed secret needs no restart."""
-    default = Path(environment.get("EDGE_SECRETS", "/run/secrets")) / "smtp" / "password"
-    path = Path(environment.get("SMTP_PASSWORD_FILE") or default)
-    if not path.is_file():
-        raise ValueError(f"SMTP_USER is set and there is no password in {path}")
-    return path.read_text().rstrip("\r\n")
-
-
-def compose(event: Mapping[str, Any], settings: Settings) -> MIMEText:
+def compose(event: Mapping[str, Any], letterbox: Letterbox) -> MIMEText:
     """The mail for an event: of a rule, or any other CloudEvent."""
     data = event.get("data")
     data = data if isinstance(data, Mapping) else {"data": data}
@@ -81,10 +36,10 @@ def compose(event: Mapping[str, Any], settings: Settings) -> MIMEText:
     message = MIMEText(details, "plain", "utf-8")
     # not EmailMessage: many Python releases fold a subject that is not ASCII wrongly (gh-92081, gh-144156)
     message["Subject"] = Header(_one_line(severity + over + summary)[:LONGEST_SUBJECT], header_name="Subject")
-    message["From"] = settings.sender
-    message["To"] = ", ".join(settings.recipients)
+    message["From"] = letterbox.sender
+    message["To"] = ", ".join(letterbox.recipients)
     message["Date"] = formatdate(localtime=True)
-    message["Message-ID"] = message_id(event, settings.sender)
+    message["Message-ID"] = message_id(event, letterbox.sender)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
     return message
 
@@ -114,36 +69,16 @@ def _one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def connect(settings: Settings, timeout: float) -> smtplib.SMTP:
-    """A connection that is encrypted and signed in as configured; certificates are always checked."""
-    context = ssl.create_default_context(cafile=settings.ca_file or None)
-    options: dict[str, Any] = {
-        "local_hostname": "edge.internal",
-        "timeout": timeout,
-    }  # its own look-up hangs without DNS
-    if settings.security == "tls":
-        client: smtplib.SMTP = smtplib.SMTP_SSL(settings.host, settings.port, context=context, **options)
-    else:
-        client = smtplib.SMTP(settings.host, settings.port, **options)
-    try:
-        if settings.security == "starttls":
-            client.starttls(context=context)
-        if settings.user:
-            client.login(settings.user, settings.password)
-    except BaseException:
-        client.close()
-        raise
-    return client
+letterbox, faults = Letterbox.read(os.environ)
+if faults:
+    raise Misconfigured("; ".join(faults))
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Send it. Raises when nobody was sent it; who alone was refused is in the answer."""
-    settings = Settings.read(os.environ)
-    message = compose(event, settings)
-    timeout = max(1.0, min(20.0, context.get_remaining_time_in_millis() / 1000 - 1))
-    with closing(connect(settings, timeout)) as client:
-        refused = client.send_message(message)
-        client.quit()
-    print(f"sent {message['Message-ID']} to {len(settings.recipients) - len(refused)} recipients")
-    sent = [address for address in settings.recipients if address not in refused]
-    return {"sent": message["Message-ID"], "to": sent, "refused": sorted(refused)}
+    """Send it to everybody. Who alone was refused is in the answer."""
+    message = compose(event, letterbox)
+    refused = letterbox.post(message, max(1.0, min(20.0, context.get_remaining_time_in_millis() / 1000 - 1)))
+    sent = [address for address in letterbox.recipients if address not in refused]
+    answer = {"sent": message["Message-ID"], "to": sent, "refused": refused}
+    print(json.dumps({"event": event["id"], **answer}))
+    return answer
