@@ -7,6 +7,7 @@ send events for them. At stop it is the other way round. `kill -9` at any instan
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import logging
 import os
@@ -19,14 +20,16 @@ from typing import IO
 import msgspec
 
 from edge_agent.adapters.run_process import ProcessRunner
-from edge_agent.app import parts, restore
+from edge_agent.app import parts, restore, usage
 from edge_agent.app.actions import Actions
 from edge_agent.app.clock import now_ms
+from edge_agent.app.deployments import Deployments
 from edge_agent.app.manifests import Declared
 from edge_agent.app.queries import Queries
 from edge_agent.domain.alert import Alert
 from edge_agent.domain.invocation import Failed, Invocation, Settlement
 from edge_agent.domain.reading import Sample
+from edge_agent.engine import rates
 from edge_agent.engine.drain import BEGIN_AT
 from edge_agent.engine.jobs import Jobs
 from edge_agent.errors import Conflict, EdgeError
@@ -53,6 +56,7 @@ class Appliance(Queries, Actions):
         self._lock_file = self._only_one()
         self.parts = parts.build(settings, self, self._session)
         self.declared = Declared(self.parts)
+        self.deployments = Deployments(self.parts, self.declared)
         loop, engine = self.parts.loop, self.parts.engine
         self._runtime = RuntimeServer(engine)
         folder = worker_folder(settings.data.dir)
@@ -71,14 +75,22 @@ class Appliance(Queries, Actions):
         p = self.parts
         # A batch being decoded would otherwise hold up a waiting worker for five milliseconds (the interpreter's default).
         sys.setswitchinterval(0.001)
+        # What is there now stays; looking through it again and again for cycles was a twentieth of the processor time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         restore.begin(p)
         self.declared.begin()
         p.engine.listeners.append(self._settled)
+        p.engine.printing.append(p.logbook.heard)
+        usage.begin(p)
         p.loop.start()
-        p.engine.start(self.declared.functions, p.journal.pending_invocations())
+        p.engine.start(self.declared.functions)
         self._jobs.every(0.25, self._tick)
         self._jobs.every(0.5, self._announce)
         self._jobs.every(HEARTBEAT, self._heartbeat)
+        self._jobs.every(60.0, self._keep_books)
+        self._jobs.every(rates.EVERY, lambda: p.alarms.set("trigger-rate", p.rates.look()))
         self._jobs.every(3600.0, self._trim)
         p.engine.stats.observe_duration = p.durations
         p.engine.stats.observe_init = p.inits
@@ -98,6 +110,7 @@ class Appliance(Queries, Actions):
         p.engine.close(grace=1.0)
         p.loop.ask(self._runtime.close_all)
         p.loop.close()
+        usage.keep(p)
         self._drain_now.set()
         if self._drainer.is_alive():
             self._drainer.join(15.0)
@@ -190,7 +203,12 @@ class Appliance(Queries, Actions):
             for device in self.parts.devices.changed():
                 self.parts.news.publish("device", device.show())
 
+    def _keep_books(self) -> None:
+        usage.keep(self.parts)
+        self.parts.journal.bound_dead_letters()
+
     def _trim(self) -> None:
+        self.deployments.tidy()
         self.parts.journal.trim(now_ms() - int(self.settings.history.keep_raw * 1000))
 
     def _keep_averaging(self) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edge_agent.app.clock import now_ms
+from edge_agent.app.deadletters import DeadLetters
+from edge_agent.app.deployments import Deployments
 from edge_agent.app.ingest import Ingest
 from edge_agent.app.parts import Parts
 from edge_agent.domain import event
 from edge_agent.domain.alert import SEVERITIES, Alert
 from edge_agent.domain.invocation import Failed, Invocation, Outcome
-from edge_agent.errors import Conflict, Fault, Invalid, NotFound, Refused, Unavailable
+from edge_agent.errors import Fault, Invalid, NotFound, Refused, Unavailable
 from edge_agent.ports import Entries
 
 if TYPE_CHECKING:
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-class Actions:
+class Actions(DeadLetters):
     """Needs `parts` and `declared` of the appliance. Every change is on disk when its call returns."""
 
     parts: Parts
     declared: Declared
+    deployments: Deployments
     site: str
     _ingest: Ingest | None = None
 
@@ -95,19 +98,24 @@ class Actions:
 
     # -- functions
 
-    def invoke(self, function: str, body: bytes, content_type: str, *, wait: float | None) -> Json:
+    def invoke(
+        self,
+        function: str,
+        body: bytes,
+        content_type: str,
+        *,
+        wait: float | None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Json:
         if function not in self.declared.functions:
             raise NotFound(f"there is no function {function}")
         now = now_ms()
         id = f"call/{uuid.uuid4()}"
-        try:
-            payload = event.of_call(id, function, self.site, now, (body, content_type))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Invalid([Fault("body", 1, 1, "body", f"is not JSON: {error}")]) from error
+        payload = event.of_call(id, function, self.site, now, (body, content_type, attributes or {}))
         invocation = Invocation(id, function, payload, now, "http")
+        self.parts.pipeline.triggers.count([invocation])
         if wait is None:
-            self._on_disk(lambda then: self.parts.journal.commit(Entries(invocations=[invocation]), then=then))
-            self.parts.engine.submit([invocation])
+            self._record(invocation, lambda: self.parts.engine.submit([invocation]))
             return {"id": id, "function": function, "state": "accepted"}
         return self._call(invocation, wait)
 
@@ -119,8 +127,7 @@ class Actions:
             outcomes.append(outcome)
             answered.set()
 
-        self._on_disk(lambda then: self.parts.journal.commit(Entries(invocations=[invocation]), then=then))
-        self.parts.engine.invoke(invocation, on_outcome)
+        self._record(invocation, lambda: self.parts.engine.invoke(invocation, on_outcome))
         if not answered.wait(wait):
             return {"id": invocation.id, "function": invocation.function, "state": "pending"}
         outcome = outcomes[0]
@@ -133,31 +140,17 @@ class Actions:
         response = outcome.response.decode("utf-8", "replace")
         return shown | {"state": "answered", "response": response, "content_type": outcome.content_type}
 
-    def redrive(self, id: str, *, dry_run: bool = False) -> Json:
-        dead = [letter for letter in self.parts.journal.invocation(id) if letter["state"] == "dead"]
-        if not dead:
-            raise NotFound(f"there is no dead letter {id}")
-        functions = [letter["function"] for letter in dead]
-        gone = [function for function in functions if function not in self.declared.functions]
-        if gone:
-            raise Conflict(f"function {gone[0]} does not exist any more; declare it again, then redrive")
-        if not dry_run:
-            for letter in dead:
-                self._redrive(letter)
-        return {"id": id, "functions": functions, "redriven": 0 if dry_run else len(dead)}
+    # -- versions
 
-    def _redrive(self, letter: Json) -> None:
-        function = letter["function"]
-        self._on_disk(lambda then: self.parts.journal.redrive(letter["id"], function, now_ms(), then))
-        again = Invocation(letter["id"], function, letter["event"], now_ms(), letter["cause"], attempts=1)
-        self.parts.engine.submit([again])
+    def deploy(
+        self, function: str, *, folder: str = "", manifest: Json | None = None, version: str = "", dry_run: bool = False
+    ) -> Json:
+        if manifest is not None:
+            self._only_images("Function", manifest)
+        return self.deployments.deploy(function, folder=folder, manifest=manifest, version=version, dry_run=dry_run)
 
-    def purge(self, *, function: str = "", older_than: int = 0, dry_run: bool = False) -> Json:
-        before = older_than or now_ms() + 1
-        count = self.parts.journal.purge(function, before)
-        if count and not dry_run:
-            self._on_disk(lambda then: self.parts.journal.purge(function, before, then))
-        return {"purged": count, "dry_run": dry_run}
+    def versions(self, function: str) -> list[Json]:
+        return self.deployments.versions(function)
 
     # -- alerts
 
@@ -196,10 +189,21 @@ class Actions:
             self.parts.news.publish("alert", self.show_alert(alert))
         return self.show_alert(over)
 
-    def _on_disk(self, change: Callable[[Callable[[], None]], Any]) -> None:
-        """Make a change and wait for the fsync. Errors: `Unavailable` while the disk refuses."""
+    def _record(self, invocation: Invocation, dispatch: Callable[[], None]) -> None:
+        self._on_disk(
+            lambda then: self.parts.journal.commit(Entries(invocations=[invocation]), then=then), also=dispatch
+        )
+
+    def _on_disk(self, change: Callable[[Callable[[], None]], Any], also: Callable[[], None] = lambda: None) -> None:
+        """Make a change and wait for the fsync; `also` is called after it, however long it takes, in the order of commits.
+        Errors: `Unavailable` while the disk refuses."""
         done = threading.Event()
-        change(done.set)
+
+        def written() -> None:
+            also()
+            done.set()
+
+        change(written)
         if not done.wait(10.0):
             why = self.parts.journal.writer.trouble or "it is busy"
             raise Unavailable(

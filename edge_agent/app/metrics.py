@@ -40,6 +40,12 @@ class _Appliance(Collector):
         yield CounterMetricFamily(
             "edge_readings_lost_on_boards", "samples boards say they lost", value=p.pipeline.watermarks.lost
         )
+        yield CounterMetricFamily(
+            "edge_broker_sessions_lost", "connections for which the broker had no session", value=p.broker.sessions_lost
+        )
+        yield CounterMetricFamily(
+            "edge_intake_paused", "times the broker was held back, for the disk was behind", value=p.broker.paused
+        )
         durations = list(writer.durations)
         yield SummaryMetricFamily(
             "edge_journal_commit_duration_seconds", "newest commits", len(durations), sum(durations)
@@ -61,6 +67,10 @@ class _Appliance(Collector):
         for device in p.devices.all():
             seen.add_metric([device.name], device.seen / 1000)
         yield seen
+        yield GaugeMetricFamily("edge_deadletters", "events no function answered", value=p.journal.count_dead_letters())
+        yield CounterMetricFamily(
+            "edge_deadletters_let_go", "dead letters too old or too many to be kept", value=p.journal.dead_let_go
+        )
         yield from self._functions()
 
     def _functions(self) -> Iterator[Metric]:
@@ -71,6 +81,12 @@ class _Appliance(Collector):
         for (function, outcome), count in list(stats.invocations.items()):
             invocations.add_metric([function, outcome], count)
         yield invocations
+        triggers = CounterMetricFamily(
+            "edge_function_triggers", "invocations recorded, by what started them", labels=["function", "trigger"]
+        )
+        for (function, trigger), count in list(self._parts.pipeline.triggers.started.items()):
+            triggers.add_metric([function, trigger], count)
+        yield triggers
         for name, help_text, timed in (
             ("edge_function_duration_seconds", "hand-over to answer", self._parts.durations),
             ("edge_function_init_duration_seconds", "start of a worker to its first question", self._parts.inits),

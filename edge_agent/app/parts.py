@@ -15,19 +15,26 @@ from edge_agent.adapters.history_sqlite import SqliteHistory
 from edge_agent.adapters.journal_sqlite import SqliteJournal
 from edge_agent.adapters.mqtt_paho import BrokerOptions, PahoBroker
 from edge_agent.app.clock import now_ms
+from edge_agent.app.subscriptions import Subscriptions
 from edge_agent.decode import Decode
 from edge_agent.domain.alert import Alert
 from edge_agent.domain.rules.book import RuleBook
 from edge_agent.domain.rules.spec import RuleState
 from edge_agent.domain.topics import Topics
 from edge_agent.engine.alarms import Alarms
+from edge_agent.engine.crons import Crons
 from edge_agent.engine.devices import Devices
 from edge_agent.engine.drain import Drain, Limits
 from edge_agent.engine.functions.dispatch import Engine
+from edge_agent.engine.functions.logbook import Logbook
 from edge_agent.engine.functions.loop import Loop
+from edge_agent.engine.functions.meter import Meter
 from edge_agent.engine.news import News
+from edge_agent.engine.rates import Rates
+from edge_agent.engine.readings import Readings
 from edge_agent.engine.record import Recorder
 from edge_agent.engine.tell import Teller
+from edge_agent.engine.triggers import Triggers
 from edge_agent.engine.waiters import Waiters
 from edge_agent.engine.watermarks import Watermarks
 from edge_agent.manifests import ManifestFolder
@@ -68,11 +75,16 @@ class Parts:
     loop: Loop
     engine: Engine
     broker: PahoBroker
+    subscriptions: Subscriptions
+    rates: Rates
     teller: Teller
     pipeline: Pipeline
     drain: Drain
+    readings: Readings
     durations: Timed = field(default_factory=Timed)
     inits: Timed = field(default_factory=Timed)
+    logbook: Logbook = field(default_factory=lambda: Logbook(now_ms))
+    meter: Meter = field(default_factory=lambda: Meter(now_ms))
 
 
 def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], None]) -> Parts:
@@ -116,6 +128,7 @@ def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], Non
         on_told=lambda alert: parts["pipeline"].counters.alerted((now_ms() - (alert.until or alert.since)) / 1000),
     )
     loop = Loop()
+    engine = Engine(loop, journal)
     pipeline = parts["pipeline"] = Pipeline(
         topics,
         decode,
@@ -127,7 +140,11 @@ def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], Non
         after,
         now_ms,
         boot,
+        Triggers(settings.site, boot, decode.filters()),
+        Crons(settings.site, known=lambda event_id, function: bool(journal.invocation(event_id, function))),
     )
+    engine.followers.append(pipeline.triggers.of_answer)
+    subscriptions = Subscriptions(settings.data.dir / "subscriptions.json", broker, alarms)
     drain = Drain(
         journal,
         history,
@@ -138,8 +155,9 @@ def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], Non
     )
     return Parts(
         settings, now_ms, boot, topics, journal, history, devices, alarms, news, Waiters(), silences,
-        ManifestFolder(settings.manifests_dir, defaults=settings.function_defaults), loop, Engine(loop, journal), broker,
-        teller, pipeline, drain,
+        ManifestFolder(settings.manifests_dir, defaults=settings.function_defaults), loop, engine, broker,
+        subscriptions, Rates(pipeline.triggers.started, settings.functions.messages_per_minute), teller, pipeline, drain,
+        Readings(journal, history, drain, journal.writer.number),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import msgspec
 from edge_agent import __version__
 from edge_agent.app import metrics, trace
 from edge_agent.app.clock import now_ms
+from edge_agent.app.functions import Functions
 from edge_agent.app.parts import Parts, silenced
 from edge_agent.domain.alert import Alert
 from edge_agent.domain.rules.replay import replay
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-class Queries:
+class Queries(Functions):
     """Needs `parts`, `declared` and `started` of the appliance."""
 
     parts: Parts
@@ -47,26 +48,19 @@ class Queries:
         known = self.device(device)["readings"]
         if reading and reading not in known:
             raise NotFound(f"{device} has no reading {reading}; it has {', '.join(known) or 'none'}")
-        self._hurry(since, until)
         if reading:
             return self._rows(device, reading, since, until, step)
         names = sorted(known)
         return [row | {"reading": name} for name in names for row in self._rows(device, name, since, until, step)]
 
     def _rows(self, device: str, reading: str, since: int, until: int, step: int) -> list[Json]:
-        history = self.parts.history
+        readings = self.parts.readings
         if step:
-            steps = history.steps(device, reading, since, until, step)
+            steps = readings.steps(device, reading, since, until, step)
             return [{"t": s.t, "mean": s.mean, "min": s.low, "max": s.high, "count": s.count} for s in steps]
-        return [{"t": t, "value": value} for t, value in history.raw(device, reading, since, until)]
+        return [{"t": t, "value": value} for t, value in readings.raw(device, reading, since, until)]
 
-    def _hurry(self, since: int, until: int) -> None:
-        """Whoever asks for the newest readings gets them: what waits in the journal moves on first."""
-        waiting, oldest, _ = self.parts.journal.backlog()
-        if waiting and since < until and oldest <= until:
-            self.parts.drain.run()
-
-    # -- rules and functions
+    # -- rules and invocations
 
     def rules(self) -> list[Json]:
         book = self.parts.pipeline.rules
@@ -84,28 +78,12 @@ class Queries:
             if kind == "Rule"
         ]
 
-    def functions(self) -> list[Json]:
-        status = self.parts.engine.status()
-        return [
-            {
-                "name": name,
-                "manifest": document,
-                "version": version_of(document),
-                "workers": dict(status.get(name, {}).get("workers", {})),
-                "queue": status.get(name, {}).get("queued", 0),
-                "last_error": status.get(name, {}).get("last_error", ""),
-            }
-            for (kind, name), document in sorted(self.declared.documents.items())
-            if kind == "Function"
-        ]
-
     def replay_rule(self, name: str, since: int, until: int) -> Json:
         rule = self.parts.pipeline.rules.rules.get(name)
         if rule is None:
             raise NotFound(f"there is no rule {name}")
-        self._hurry(since, until)
-        history, devices = self.parts.history, self.parts.devices.all()
-        samples = [sample for device in devices for sample in history.samples(device.name, since, until)]
+        readings, devices = self.parts.readings, self.parts.devices.all()
+        samples = [sample for device in devices for sample in readings.samples(device.name, since, until)]
         result = replay(rule, samples, until=min(until, now_ms()))
         return {
             "rule": name,
@@ -134,18 +112,6 @@ class Queries:
             raise NotFound(f"no invocation {id} is known; ended ones are kept for a while only")
         shown = [_long(item) for item in found]
         return shown[0] if len(shown) == 1 else shown[0] | {"others": shown[1:]}
-
-    def dead_letters(self, *, function: str = "", limit: int = 100, cursor: str = "") -> Json:
-        found, following = self.parts.journal.dead_letters(function=function, limit=limit, before=cursor)
-        items = [
-            {
-                "id": letter.id, "function": letter.function, "created_at": letter.created, "died_at": letter.died,
-                "attempts": letter.attempts, "kind": letter.kind, "reason": letter.reason, "log": letter.log,
-                "event": _text(letter.event),
-            }
-            for letter in found
-        ]  # fmt: skip
-        return {"items": items, "cursor": following}
 
     # -- alerts
 
@@ -206,6 +172,7 @@ class Queries:
                 "pending": len(p.pipeline.rules.pending()),
             },
             "functions": {name: dict(state) for name, state in engine.items()},
+            "dead_letters": {"count": p.journal.count_dead_letters(), "let_go": p.journal.dead_let_go},
             "alarms": [{"name": a.rule, "summary": a.message, "since": a.since} for a in p.alarms.raised()],
         }
 

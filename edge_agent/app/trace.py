@@ -12,13 +12,14 @@ import msgspec
 
 from edge_agent.app.parts import Parts
 from edge_agent.domain.reading import Sample
+from edge_agent.engine.triggers import RESULT_OF
 from edge_agent.errors import NotFound
 
 Phase = dict[str, Any]
 
 
 def trace(parts: Parts, id: str) -> dict[str, Any]:
-    """`id` is a sample's `device/boot/seq` or an event's, which begins so. Errors: `NotFound`."""
+    """`id` is a sample's `device/boot/seq` or any event's, with all that followed from it. Errors: `NotFound`."""
     sample, phases = _reading(parts, id)
     invocations = _invocations(parts, id)
     alerts = [alert for alert in (parts.journal.alert(id),) if alert is not None]
@@ -82,17 +83,22 @@ def _stored(parts: Parts, device: str, boot: str, seq: int) -> Sample | None:
 
 
 def _invocations(parts: Parts, id: str) -> list[dict[str, Any]]:
-    return parts.journal.invocation(id)
+    """Those of the event, and those of the results that followed, step by step."""
+    return parts.journal.invocation(id) + parts.journal.invocations_between(
+        id + RESULT_OF, id + chr(ord(RESULT_OF) + 1)
+    )
 
 
 def _attempts(invocation: dict[str, Any]) -> list[Phase]:
     function = invocation["function"]
-    told = []
+    told = [_phase("recorded", invocation["created_at"], f"{function}, by {invocation['cause'] or 'hand'}")]
     for attempt in invocation["phases"]:
         which = f"{function}, attempt {attempt['number']}"
         for name, key in (("dispatched", "dispatched"), ("handed over", "handed_over"), ("answered", "answered")):
             if attempt.get(key):
                 told.append(_phase(name, attempt[key], which))
+        if attempt.get("ended"):
+            told.append(_phase("failed", attempt["ended"], f"{which}: {attempt['kind']}"))
     if invocation["ended_at"] and not any(attempt.get("answered") for attempt in invocation["phases"]):
         reason = f": {invocation['reason']}" if invocation["reason"] else ""
         told.append(_phase("given up", invocation["ended_at"], f"{function}{reason}"))

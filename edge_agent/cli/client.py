@@ -26,6 +26,8 @@ PAGE_FILE = "page.url"
 """In the data folder while an agent runs: where its page is."""
 TIMEOUT = 60.0
 PAGE = 500
+SILENCE = 30.0
+"""Seconds a stream may say nothing: the agent gives a sign of life every ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,28 @@ class Agent:
         timeout: float = TIMEOUT,
     ) -> Answer:
         """`path` steps are quoted; `body` is bytes or becomes JSON. Raises for every answer that is not 2xx."""
+        connection, response = self._begin(method, path, body=body, query=query, headers=headers, timeout=timeout)
+        try:
+            answer = Answer(response.status, dict(response.headers.items()), response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+        if not 200 <= answer.status < 300:
+            raise _problem(answer)
+        return answer
+
+    def _begin(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """The answer's head has come; close the connection when its body has."""
         given = {key: value for key, value in (query or {}).items() if value not in ("", None)}
         address = API + "".join(f"/{quote(step, safe='')}" for step in path) + (f"?{urlencode(given)}" if given else "")
         sent = {"Accept": "application/json", "Host": self._host(), **(headers or {})}
@@ -88,15 +112,33 @@ class Agent:
         connection = self._connect(timeout)
         try:
             connection.request(method, address, body, sent)
-            response = connection.getresponse()
-            answer = Answer(response.status, dict(response.headers.items()), response.read())
+            return connection, connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise self._unreachable(error) from error
+
+    def stream(self, *path: str, **query: Any) -> Iterator[tuple[str, Any]]:
+        """Server-Sent Events as (event, data), beats left out, for as long as the agent sends them. Errors: as `request`."""
+        connection, response = self._begin("GET", path, query=query, timeout=SILENCE)
+        kind, data = "", ""
+        try:
+            if response.status != 200:
+                raise _problem(Answer(response.status, {}, response.read()))
+            for raw in response:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    data += value
+                elif not line and data:
+                    if kind != "beat":
+                        yield kind, json.loads(data)
+                    kind, data = "", ""
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
         finally:
             connection.close()
-        if not 200 <= answer.status < 300:
-            raise _problem(answer)
-        return answer
 
     def _host(self) -> str:
         return "localhost" if isinstance(self.target, Path) else urlsplit(self.target).netloc

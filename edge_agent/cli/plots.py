@@ -34,6 +34,31 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     return "".join(_BLOCKS[min(7, int((value - low) / span * 8))] for value in values)
 
 
+def bars(values: Sequence[float], time: tuple[float, float], failed: Sequence[bool] = (), rows: int = 5) -> list[str]:
+    """One column for each value, from zero, over `time` (epoch ms); none when all are zero. `failed` ones have a ! below."""
+    high = max(values, default=0.0)
+    if high <= 0:
+        return []
+    wide = max(1, min(3, 72 // len(values)))
+    eighths = [round(value / high * rows * 8) or (1 if value else 0) for value in values]
+    gutter = len(f"{high:g}")
+    lines = []
+    for row in range(rows - 1, -1, -1):
+        label = f"{high:g}" if row == rows - 1 else "0" if row == 0 else ""
+        drawn = "".join(_column(eighth - row * 8) * (wide - 1 or 1) + " " * (wide > 1) for eighth in eighths)
+        lines.append(f"{label:>{gutter}} {'┤' if label else '│'}{drawn}".rstrip())
+    width = wide * len(values)
+    lines.append(f"{'':>{gutter}} └{'─' * width}")
+    if any(failed):
+        lines.append(f"{'':>{gutter}}  {''.join(('!' if bad else ' ').ljust(wide) for bad in failed)}".rstrip())
+    lines.append(f"{'':>{gutter}}  {_times(time, width)}")
+    return lines
+
+
+def _column(eighths: int) -> str:
+    return " " if eighths <= 0 else _BLOCKS[min(8, eighths) - 1]
+
+
 def plot(points: Points, title: str = "", marks: Sequence[Mark] = (), columns: int = 0) -> list[str]:
     """A curve over time with its scale, as lines of at most `columns` characters (0: as wide as the terminal);
     none when there are not two moments to draw between."""

@@ -5,6 +5,7 @@ Values are JSON-ready (dicts, lists, strings, numbers). Times are epoch millisec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from queue import Queue
 from typing import Any, Protocol
 
@@ -39,7 +40,34 @@ class Appliance(Protocol):
         """[{"name","manifest": {...as YAML says...},"version": str,"firing": [devices],"pending": [devices]}]"""
 
     def functions(self) -> list[Json]:
-        """[{"name","manifest","version","workers": {"idle","busy","starting"},"queue": n,"last_error": str}]"""
+        """[{"name","manifest","version","workers": {state: n},"queue": n,"last_error": str, and what the engine adds}]"""
+
+    def scale(self, function: str, min_idle: int | None) -> Json:
+        """So many workers wait until the agent restarts, whatever the manifest says; None: as the manifest says."""
+
+    def deploy(
+        self, function: str, *, folder: str = "", manifest: Json | None = None, version: str = "", dry_run: bool = False
+    ) -> Json:
+        """Begin to roll out a folder of this machine, a manifest, or a version that is kept ("previous").
+
+        {"function","version","state": trying | unchanged | would be tried}; `versions` says how it ends."""
+
+    def versions(self, function: str) -> list[Json]:
+        """[{"version","state": live | kept | trying | failed,"deployed_at","origin","size","reason"}], the newest first."""
+
+    def logs(self, function: str, *, since: int = 0, tail: int = 0) -> Json:
+        """{"items": [{"n","at","worker","text"}], "lost": older lines let go}; n is 0 for a line that has not ended."""
+
+    def follow_logs(self, function: str) -> Queue[tuple[str, Json]]:
+        """A bounded queue of ("line", item of `logs`)."""
+
+    def unfollow_logs(self, function: str, feed: Queue[tuple[str, Json]]) -> None: ...
+    def usage(self, function: str, since: int, until: int, step: int = 0) -> Json:
+        """{"function","since","until","step","total": use,"recent": use of the last minutes,"items": [{"t"} and use]}; a use
+        is {"invocations","errors","errors_by_kind","cold_starts","gb_seconds","mean_ms","p95_ms"}."""
+
+    def all_usage(self, since: int, until: int, step: int = 0) -> list[Json]:
+        """The same of every function, by name."""
 
     def put_manifest(self, kind: str, name: str, manifest: Json, *, if_match: str = "", dry_run: bool = False) -> Json:
         """kind is Rule or Function. Stored, validated, live at once without losing a message. `if_match` "" is no condition.
@@ -50,8 +78,18 @@ class Appliance(Protocol):
     def replay_rule(self, name: str, since: int, until: int) -> Json:
         """{"rule","matches": [{"state","device","at","value","message"}],"series": {device: [[t, value]]}}"""
 
-    def invoke(self, function: str, body: bytes, content_type: str, *, wait: float | None) -> Json:
-        """wait None: {"id","state":"accepted"}; else the invocation as `invocation` tells it once it has ended."""
+    def invoke(
+        self,
+        function: str,
+        body: bytes,
+        content_type: str,
+        *,
+        wait: float | None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Json:
+        """`attributes` are those of a CloudEvent in binary mode: `ce-` headers without their prefix.
+
+        wait None: {"id","state":"accepted"}; else the invocation as `invocation` tells it once it has ended."""
 
     def invocations(self, *, function: str = "", state: str = "", limit: int = 100, cursor: str = "") -> Json:
         """{"items": [{"id","function","state","cause","created_at","attempts","reason"}], "cursor": str}"""
@@ -67,9 +105,19 @@ class Appliance(Protocol):
     def ack_alert(self, id: str, by: str) -> Json: ...
     def silence(self, rule: str, device: str, until: int, by: str) -> Json: ...
     def test_alert(self, severity: str) -> Json: ...
-    def dead_letters(self, *, function: str = "", limit: int = 100, cursor: str = "") -> Json: ...
-    def redrive(self, id: str, *, dry_run: bool = False) -> Json: ...
-    def purge(self, *, function: str = "", older_than: int = 0, dry_run: bool = False) -> Json: ...
+    def dead_letters(self, selection: Json, *, limit: int = 100, cursor: str = "") -> Json:
+        """{"items": [{"id","function","cause","created_at","died_at","attempts","kind","reason"}], "cursor"}, newest first.
+        `selection` may have "id","function","kind","device","since","until" (when they died)."""
+
+    def dead_letter(self, id: str, function: str = "") -> Json:
+        """The same, plus "event","log","response","phases": [attempt]; "others" where several functions failed on it."""
+
+    def redrive(self, id: str, function: str = "", *, dry_run: bool = False) -> Json:
+        """{"id","functions","redriven": n}."""
+
+    def purge(self, selection: Json, *, dry_run: bool = False) -> Json:
+        """{"purged": n}."""
+
     def trace(self, id: str) -> Json:
         """{"id","phases": [{"phase","at": ms with fractions,"detail"}], "sample": {...}, "invocations": [...],
         "alerts": [...]}"""

@@ -9,6 +9,7 @@ guards them).
 from __future__ import annotations
 
 import logging
+import re
 import selectors
 import socket
 import ssl
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 6 * 1024 * 1024 + 64 * 1024
 """Bytes: the largest event of a function, and a little."""
 PROBES = (b"/healthz", b"/readyz", b"/metrics")
-STREAMS = (b"/api/v1/events",)
+STREAMS = re.compile(rb"/api/v1/(events|functions/[^/]+/logs/live)/?")
 TLS_HANDSHAKE = 0x16
 BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Type: application/problem+json\r\n"
@@ -183,7 +184,7 @@ class Doorway(wsgi.Server):
     def _lane(self, target: bytes) -> Lane[Caller]:
         if target in PROBES:
             return self._probes
-        return self._streams if target in STREAMS else self._pages
+        return self._streams if STREAMS.fullmatch(target) else self._pages
 
     def _answer(self, caller: Caller) -> None:
         keep = False

@@ -16,7 +16,8 @@ from flask import Response
 from edge_agent.errors import NotFound
 from edge_agent.web import parameters
 from edge_agent.web.appliance import Appliance
-from edge_agent.web.desk import appliance
+from edge_agent.web.desk import appliance, caller
+from edge_agent.web.masking import for_eyes
 from edge_agent.web.operation import Operation
 from edge_agent.web.schemas import DRY_RUN, IF_MATCH, ref
 
@@ -67,7 +68,7 @@ def show(kind: Kind, name: str) -> Response:
     found = _find(kind, name)
     if found is None:
         raise NotFound(f"there is no {kind.noun} {name!r}")
-    return _respond(found, 200)
+    return _respond(for_eyes(found, caller()), 200)
 
 
 def put(kind: Kind, name: str) -> Response:

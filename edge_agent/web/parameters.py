@@ -87,6 +87,14 @@ def limit(default: int = 100) -> int:
     return int(text)
 
 
+def count(name: str, most: int = MOST_ITEMS) -> int:
+    """A number from 0 (which stands for none given) to `most`."""
+    text = request.args.get(name, "").strip()
+    if text and (not re.fullmatch(r"\d{1,6}", text, re.ASCII) or int(text) > most):
+        raise fault(name, f"must be a number from 0 to {most}")
+    return int(text or 0)
+
+
 def word(name: str, known: Iterable[str] = (), default: str = "") -> str:
     """A short text; one of `known` where they are given."""
     text = request.args.get(name, "")

@@ -41,6 +41,9 @@ class FakeAppliance:
         self.queues: list[Queue[tuple[str, Json]]] = []
         self.alarms: list[Json] = []
         self.stored = 0
+        self.printed: list[Json] = []
+        self.deployed: dict[str, list[Json]] = {}
+        self.used: dict[tuple[str, int], list[Json]] = {}
 
     # intake
 
@@ -199,7 +202,70 @@ class FakeAppliance:
 
     # functions
 
-    def invoke(self, function: str, body: bytes, content_type: str, *, wait: float | None) -> Json:
+    def scale(self, function: str, min_idle: int | None) -> Json:
+        _get(self.manifests, ("Function", function), "function")
+        return {"function": function, "workers": {"idle": min_idle or 0}, "queue": 0}
+
+    def deploy(
+        self, function: str, *, folder: str = "", manifest: Json | None = None, version: str = "", dry_run: bool = False
+    ) -> Json:
+        told = {"function": function, "version": version or "0123456789ab", "state": "trying"}
+        if version not in ("", *(found["version"] for found in self.deployed.get(function, []))):
+            raise NotFound(f"{function} has no version {version}")
+        if manifest is not None:
+            _check_manifest("Function", function, manifest)
+        if dry_run:
+            return told | {"state": "would be tried"}
+        if manifest is not None:
+            self.manifests[("Function", function)] = (manifest, 1)
+        release = {"version": told["version"], "state": "live", "deployed_at": self.now(), "origin": folder}
+        kept = [
+            {**known, "state": "kept"}
+            for known in self.deployed.get(function, [])
+            if known["version"] != told["version"]
+        ]
+        self.deployed[function] = [release | {"size": 1, "reason": ""}, *kept]
+        return told
+
+    def versions(self, function: str) -> list[Json]:
+        return list(_get(self.deployed, function, "function"))
+
+    def logs(self, function: str, *, since: int = 0, tail: int = 0) -> Json:
+        _get(self.manifests, ("Function", function), "function")
+        return {"items": [line for line in self.printed if line["at"] >= since][-tail:], "lost": 0}
+
+    def follow_logs(self, function: str) -> Queue[tuple[str, Json]]:
+        _get(self.manifests, ("Function", function), "function")
+        return self.subscribe()
+
+    def unfollow_logs(self, function: str, feed: Queue[tuple[str, Json]]) -> None:
+        self.unsubscribe(feed)
+
+    def prints(self, text: str) -> None:
+        line = {"n": len(self.printed) + 1, "at": self.now(), "worker": "echo-1", "text": text}
+        self.printed.append(line)
+        self.tell("line", line)
+
+    def usage(self, function: str, since: int, until: int, step: int = 0) -> Json:
+        _get(self.manifests, ("Function", function), "function")
+        if step and step != 60_000 and step % 3_600_000:
+            raise Invalid([Fault("query", 0, 0, "step", "is neither 1m nor whole hours")])
+        step = step or 3_600_000
+        calls = [c for c in self.calls.values() if c["function"] == function and since <= c["created_at"] < until]
+        past = [item for item in self.used.get((function, step), []) if since <= item["t"] < until]
+        now = _use(calls)
+        return {
+            "function": function, "since": since, "until": until, "step": step, "total": _total([*past, now]),
+            "recent": {"span": 300_000, **now},
+            "items": [*past, *([{"t": self.now() - self.now() % step, **now}] if calls else [])],
+        }  # fmt: skip
+
+    def all_usage(self, since: int, until: int, step: int = 0) -> list[Json]:
+        return [self.usage(found["name"], since, until, step) for found in self._manifests("Function")]
+
+    def invoke(
+        self, function: str, body: bytes, content_type: str, *, wait: float | None, attributes: Any = None
+    ) -> Json:
         _get(self.manifests, ("Function", function), "function")
         found = self.call(function, f"http/{len(self.calls) + 1}", body.decode("utf-8", "replace"), cause="http")
         return found if wait is not None else {"id": found["id"], "state": "accepted"}
@@ -253,20 +319,27 @@ class FakeAppliance:
 
     # dead letters
 
-    def dead_letters(self, *, function: str = "", limit: int = 100, cursor: str = "") -> Json:
-        return _page([letter for letter in self.dead.values() if function in ("", letter["function"])], limit, cursor)
+    def dead_letters(self, selection: Json, *, limit: int = 100, cursor: str = "") -> Json:
+        return _page([_letter(letter) for letter in self.dead.values() if _meant(letter, selection)], limit, cursor)
 
-    def redrive(self, id: str, *, dry_run: bool = False) -> Json:
-        _get(self.dead, id, "dead letter")
+    def dead_letter(self, id: str, function: str = "") -> Json:
+        found = _get(self.dead, id, "dead letter")
+        if function not in ("", found["function"]):
+            raise NotFound(f"there is no dead letter {id} of {function}")
+        return _letter(found) | {"event": found["event"], "log": found["log"], "response": "", "phases": []}
+
+    def redrive(self, id: str, function: str = "", *, dry_run: bool = False) -> Json:
+        found = self.dead_letter(id, function)
         if not dry_run:
             del self.dead[id]
-        return {"id": id, "state": "waiting"}
+        return {"id": id, "functions": [found["function"]], "redriven": int(not dry_run)}
 
-    def purge(self, *, function: str = "", older_than: int = 0, dry_run: bool = False) -> Json:
-        chosen = [id for id, letter in self.dead.items() if function in ("", letter["function"])]
-        for id in [] if dry_run else chosen:
-            del self.dead[id]
-        return {"purged": len(chosen)}
+    def purge(self, selection: Json, *, dry_run: bool = False) -> Json:
+        gone = [id for id, letter in self.dead.items() if _meant(letter, selection)]
+        for id in gone:
+            if not dry_run:
+                del self.dead[id]
+        return {"purged": len(gone)}
 
     # status
 
@@ -326,6 +399,37 @@ class FakeAppliance:
         if active:
             self.alarms.append({"name": name, "summary": summary})
         self.tell("alarm", {"name": name, "summary": summary, "active": active})
+
+
+def _letter(call: Json) -> Json:
+    shown = ("id", "function", "cause", "created_at", "attempts", "kind", "reason")
+    return {name: call[name] for name in shown} | {"died_at": call["ended_at"]}
+
+
+def _meant(call: Json, selection: Json) -> bool:
+    wanted = {name: selection.get(name) for name in ("id", "function", "kind") if selection.get(name)}
+    if any(call[name] != value for name, value in wanted.items()):
+        return False
+    if selection.get("device") and not call["id"].startswith(f"{selection['device']}/"):
+        return False
+    return selection.get("since", 0) <= call["ended_at"] < (selection.get("until") or 2**60)
+
+
+def _use(calls: list[Json]) -> Json:
+    failed = sum(call["state"] == "dead" for call in calls)
+    return {
+        "invocations": len(calls), "errors": failed, "errors_by_kind": {"function-error": failed} if failed else {},
+        "cold_starts": 0, "gb_seconds": len(calls) * 0.0003, "mean_ms": 4.2 if calls else None,
+        "p95_ms": 5.0 if calls else None,
+    }  # fmt: skip
+
+
+def _total(uses: list[Json]) -> Json:
+    whole = _use([])
+    for use in uses:
+        whole |= {name: whole[name] + use[name] for name in ("invocations", "errors", "cold_starts", "gb_seconds")}
+        whole |= {"mean_ms": use["mean_ms"] or whole["mean_ms"], "p95_ms": use["p95_ms"] or whole["p95_ms"]}
+    return whole
 
 
 def _board(name: str) -> Json:

@@ -52,6 +52,7 @@ def furnish(appliance: FakeAppliance, devices: int) -> None:
     for name in ("send-mail", "close-valve"):
         appliance.put_manifest("Function", name, manifest("Function", name))
     now = clock()
+    furnish_usage(appliance, rng, now)
     for number, (device, reading, base, swing) in enumerate(plan(devices)):
         points = appliance.points.setdefault((device, reading), [])
         for minute in range(24 * 60, 0, -1):
@@ -64,6 +65,24 @@ def furnish(appliance: FakeAppliance, devices: int) -> None:
     appliance.call("close-valve", "tank-2/7f3a9c01d2e4b586/43/fail", "please fail", cause="rule tank-low")
     appliance.boards["shed"] |= {"online": False, "last_seen": now - 5 * 3600_000}
     appliance.boards["living-room"]["label"] = "Living room"
+
+
+def furnish_usage(appliance: FakeAppliance, rng: random.Random, now: int) -> None:
+    """A day, an hour and a week of two functions: one busy with a bad hour, one that runs once in a while."""
+    for step in (60_000, 3_600_000, 6 * 3_600_000):
+        for back in range(170, 0, -1):
+            t = now - now % step - back * step
+            busy = round(step / 60_000 * (4 + 3 * math.sin(t / 1.4e7)) * rng.uniform(0.6, 1.2))
+            failed = round(busy * 0.4) if back == 9 else 0
+            rare = int(rng.random() < step / 4e7)
+            for name, count, errors, p95 in (("send-mail", busy, failed, 84.0), ("close-valve", rare, 0, 2300.0)):
+                if count:
+                    appliance.used.setdefault((name, step), []).append(
+                        {
+                            "t": t, "invocations": count, "errors": errors, "cold_starts": 0, "gb_seconds": count * 0.004,
+                            "errors_by_kind": {"timeout": errors} if errors else {}, "mean_ms": p95 / 2, "p95_ms": p95,
+                        }
+                    )  # fmt: skip
 
 
 def plan(devices: int) -> list[tuple[str, str, float, float]]:

@@ -259,10 +259,11 @@ def test_why_a_function_did_not_answer_is_in_the_status(fake, admin, echo, monke
     assert admin("POST", "/api/v1/functions/echo/invocations", data=b"{}").status_code == status
 
 
-def test_dead_letters_can_be_let_go(fake, admin, echo):
+def test_dead_letters_can_be_let_go(fake, admin, echo, clock):
     admin("PUT", "/api/v1/functions/echo", json=echo)
     admin("POST", "/api/v1/functions/echo/invocations", data=b"please fail")
     assert admin("POST", "/api/v1/deadletters/purge?dry_run=1").json == {"purged": 1}
+    clock.pass_by(1000)
     assert admin("POST", "/api/v1/deadletters/purge", json={"function": "echo", "older_than": "now"}).json == {
         "purged": 1
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_agent.web.routes import events as stream
+from edge_agent.web import live as stream
+from edge_agent.web.routes.events import _newest
 from tests.waiting import eventually
 
 
@@ -56,7 +57,7 @@ def test_only_the_newest_of_what_replaces_itself_is_sent():
         alert,
         reading("b", x=2),
     ]
-    assert stream._newest(happened) == [alert, reading("a", x=2), reading("a", y=1), alert, reading("b", x=2)]
+    assert _newest(happened) == [alert, reading("a", x=2), reading("a", y=1), alert, reading("b", x=2)]
 
 
 def test_a_quiet_appliance_still_gives_a_sign_of_life(monkeypatch, caller):

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from edge_agent.web.accounts import Accounts
 from edge_agent.web.server import Server
+from tests.web.conftest import manifest
 from tests.web.look import CHROMIUM
 
 STATIC = Path(__file__).parents[2] / "edge_agent" / "web" / "static"
@@ -105,7 +106,7 @@ def test_an_empty_appliance_tells_the_next_step(page):
     expect(page.get_by_text("No board has reported yet")).to_be_visible()
     expect(page.get_by_text("edgectl publish tank-1 level=42")).to_be_visible()
     expect(page.get_by_text("edgectl apply -f rule.yaml")).to_be_visible()
-    expect(page.get_by_text("edgectl functions invoke NAME")).to_be_visible()
+    expect(page.get_by_text("edgectl functions new my-function")).to_be_visible()
 
 
 def test_a_reading_arrives_without_asking(page, caller):
@@ -232,6 +233,7 @@ def test_without_a_free_live_connection_the_page_still_shows_what_is(context, ap
 
 
 def test_a_session_that_ended_leads_to_the_sign_in_page(page, server, accounts, app):
+    expect(page.locator("#status")).to_contain_text("Broker connected")  # nothing it asked for is still on its way
     for digest in list(accounts._ledger.sessions):
         accounts._ledger.sessions.pop(digest)
     # The click leads away, which may end the script that made it: not before that has returned.
@@ -315,3 +317,28 @@ def luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_functions_show_who_works_how_often_they_ran_and_what_failed(
+    page: Page, caller: httpx.Client, fake: Any
+) -> None:
+    expect(page.locator("#functions")).to_be_hidden()
+    caller.put("/api/v1/functions/send-mail", json=manifest("Function", "send-mail", command=["cat"]))
+    for event in ("1", "2", '"fail"'):
+        caller.post("/api/v1/functions/send-mail/invocations", content=event)
+    card = page.locator(".function")
+    expect(card.locator("h3")).to_have_text("send-mail")
+    expect(card.locator(".figures")).to_contain_text("Ran3")
+    expect(card.locator(".figures .bad")).to_have_text("1 33 %")
+    expect(card.locator(".crew")).to_have_text("1 idle")
+    expect(card.locator(".rate")).to_have_text("3 in 5 min")
+    expect(card.locator(".bars g")).to_have_count(1)
+    expect(card.locator(".bars title")).to_contain_text("3 invocations, 1 failed")
+    expect(card.locator(".axis")).to_contain_text("24 h ago")
+    page.click("#functions-ranges [data-span='1h']")
+    expect(card.locator(".axis")).to_contain_text("1 h ago")
+    expect(page.locator("#functions-ranges [aria-pressed='true']")).to_have_text("1 h")
+    caller.delete("/api/v1/functions/send-mail", headers={"If-Match": "*"})
+    page.reload()
+    expect(page.locator("#link")).to_have_text("Live")
+    expect(page.locator("#functions")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Functions: list, invoke."""
+"""Functions: new, deploy, versions, invoke, logs, scale, usage, list."""
 
 from __future__ import annotations
 
@@ -9,43 +9,107 @@ from typing import Any
 
 import click
 
-from edge_agent.cli import printing
+from edge_agent.cli import deploying, printing, reading, using
 from edge_agent.cli.client import Agent
 from edge_agent.cli.options import named, output, with_agent, with_agent_by_socket
 
+LANGUAGES = ("python", "node", "go", "rust", "java", "shell")
 COLUMNS: list[printing.Column] = [
     ("name", lambda f: f["name"]),
     ("isolation", lambda f: f["manifest"]["spec"].get("isolation", "pod")),
     ("idle", lambda f: (f.get("workers") or {}).get("idle", 0)),
     ("busy", lambda f: (f.get("workers") or {}).get("busy", 0)),
     ("starting", lambda f: (f.get("workers") or {}).get("starting", 0)),
-    ("queue", lambda f: f.get("queue", 0)),
+    ("queue", lambda f: f"{f.get('queue', 0)}{'+' if f.get('on_disk') else ''}"),
+    ("retrying", lambda f: f.get("retrying", 0)),
     ("last error", lambda f: f.get("last_error")),
 ]
 
 
 @click.group()
 def command() -> None:
-    """Functions: list, invoke.
+    """Functions: make one, deploy it, call it, see what it prints and uses.
 
     \b
     Example:
-      edgectl functions list
-      edgectl functions invoke send-mail --data '{"to": "me"}'
+      edgectl functions new tank-advice --language python
+      edgectl functions deploy tank-advice/
+      edgectl functions invoke tank-advice --data @tank-advice/event.json
     """
+
+
+for found in (deploying.deploy, deploying.versions, reading.logs, using.usage):
+    command.add_command(found)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--language", type=click.Choice(LANGUAGES), required=True, help="What it is written in.")
+@click.option(
+    "--dir",
+    "parent",
+    type=click.Path(path_type=Path),
+    default=".",
+    help="Make the folder in this one; here by default.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be written, write nothing.")
+def new(name: str, language: str, parent: Path, dry_run: bool) -> None:
+    """Make a folder with a function that works: handler, test, manifest, README, and an event to try it with.
+
+    \b
+    Example:
+      edgectl functions new tank-advice --language python
+      edgectl functions new fast-advice --language go --dir ~/functions
+    """
+    from edge_agent.cli import making
+
+    folder = parent / name
+    files = making.make(name, language, folder)
+    if not dry_run:
+        making.write(files)
+    for path in files:
+        click.echo(f"{'would write' if dry_run else 'wrote'} {path}")
+    built = making.LANGUAGES[language].built
+    steps = ["", "next:", f"  make -C {folder} {'build ' if built else ''}test", f"  edgectl functions deploy {folder}"]
+    steps += [f"  edgectl functions invoke {name} --data @{folder}/event.json"]
+    click.echo("\n".join(steps), err=True)
 
 
 @command.command("list")
 @output()
 @with_agent
 def list_(agent: Agent, output: str) -> None:
-    """Every function, its workers and what waits for them.
+    """Every function, its workers and what waits for them (+: more on disk).
 
     \b
     Example:
       edgectl functions list -o json
     """
-    printing.items(agent.items("functions"), output, COLUMNS, "no functions are declared")
+    none = "no functions are declared; edgectl functions new makes one"
+    printing.items(agent.items("functions"), output, COLUMNS, none)
+
+
+@command.command()
+@click.argument("name", shell_complete=named("functions"))
+@click.option("--min-idle", type=click.IntRange(0, 1000), help="So many workers wait for events.")
+@click.option("--auto", is_flag=True, help="As manifest and schedules say.")
+@output()
+@with_agent
+def scale(agent: Agent, name: str, min_idle: int | None, auto: bool, output: str) -> None:
+    """How many workers wait for events, whatever the manifest says; until --auto, or the agent restarts.
+
+    \b
+    Example:
+      edgectl functions scale send-mail --min-idle 4
+      edgectl functions scale send-mail --auto
+    """
+    if (min_idle is None) != auto:
+        raise click.UsageError("say either --min-idle N or --auto")
+    answer = agent.request("PUT", ("functions", name, "scale"), body={"min_idle": min_idle}).json()
+    if output == "table":
+        click.echo(f"{name}: {'as its manifest says' if auto else f'{min_idle} workers wait for events'}")
+    else:
+        printing.one(answer, output, ())
 
 
 @command.command()
@@ -54,7 +118,7 @@ def list_(agent: Agent, output: str) -> None:
 @click.option("--async", "later", is_flag=True, help="Do not wait; print the invocation's id.")
 @with_agent_by_socket
 def invoke(agent: Agent, name: str, payload: str, later: bool) -> None:
-    """Run a function once and print its answer.
+    """Run a function once and print its answer. JSON that is a whole CloudEvent is the event; other JSON becomes its data.
 
     \b
     Example:

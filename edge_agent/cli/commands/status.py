@@ -41,7 +41,7 @@ def rows(found: dict[str, Any]) -> Iterator[tuple[str, object]]:
         elif name == "uptime_s":
             yield "uptime", format_duration(float(int(value)))
         elif isinstance(value, dict):
-            yield name, said(value)
+            yield name.replace("_", " "), said(value)
         elif name not in ("alarms", "time"):
             yield name.replace("_", " "), value
 
@@ -54,7 +54,7 @@ def said(group: dict[str, Any]) -> str:
         if value in (None, "", {}, [], 0, False) and key not in ("connected", "count", "firing"):
             continue
         if isinstance(value, dict):
-            parts.append(said(value))
+            parts.append(said(value).removeprefix("-"))
         elif key.endswith("_at") or key == "since":
             parts.append(f"{words} {printing.ago(value)}")
         elif key == "bytes":

@@ -9,26 +9,50 @@ from flask import Blueprint
 from edge_agent.web import parameters
 from edge_agent.web.desk import appliance, now
 from edge_agent.web.operation import Operation, route
-from edge_agent.web.schemas import ANY, CURSOR, DRY_RUN, LIMIT, TEXT, page, query, record
+from edge_agent.web.schemas import COUNT, CURSOR, DRY_RUN, LIMIT, SINCE, TEXT, UNTIL, listed, page, query, record, ref
 
 blueprint = Blueprint("deadletters", __name__)
 Json = dict[str, Any]
+FUNCTION = query("function", "only of this one")
+_MOMENT = {"type": ["string", "integer"]}
 
 
 @route(
     blueprint,
     "GET /api/v1/deadletters",
     Operation(
-        "Dead letters, newest first",
-        query=(query("function"), LIMIT, CURSOR),
+        "Dead letters, the newest first; since and until are when they died",
+        query=(
+            FUNCTION,
+            query("kind", "how the last attempt failed: timeout, function-error, ..."),
+            query("device", "only events of this one"),
+            SINCE,
+            UNTIL,
+            LIMIT,
+            CURSOR,
+        ),
         answers={200: page("DeadLetter")},
         errors=(400,),
     ),
 )
 def list_dead_letters() -> Json:
-    return appliance().dead_letters(
-        function=parameters.word("function"), limit=parameters.limit(), cursor=parameters.word("cursor")
-    )
+    selection: Json = {name: parameters.word(name) for name in ("function", "kind", "device")}
+    selection |= {name: parameters.instant(name, now(), 0) for name in ("since", "until")}
+    return appliance().dead_letters(selection, limit=parameters.limit(), cursor=parameters.word("cursor"))
+
+
+@route(
+    blueprint,
+    "GET /api/v1/deadletters/<event:id>",
+    Operation(
+        "One dead letter with its event, log and attempts",
+        query=(FUNCTION,),
+        answers={200: ref("DeadLetter")},
+        errors=(400, 404),
+    ),
+)
+def show(id: str) -> Json:
+    return appliance().dead_letter(id, parameters.word("function"))
 
 
 @route(
@@ -37,38 +61,43 @@ def list_dead_letters() -> Json:
     Operation(
         "Hand it to its function again",
         scope="operate",
-        query=(DRY_RUN,),
-        answers={202: ANY},
+        query=(FUNCTION, DRY_RUN),
+        answers={202: record("id functions redriven", id=TEXT, functions=listed(TEXT), redriven=COUNT)},
         errors=(400, 404, 409, 503),
     ),
 )
 def redrive(id: str) -> tuple[Json, int]:
-    return appliance().redrive(id, dry_run=parameters.flag("dry_run")), 202
+    return appliance().redrive(id, parameters.word("function"), dry_run=parameters.flag("dry_run")), 202
 
 
 @route(
     blueprint,
     "POST /api/v1/deadletters/purge",
     Operation(
-        "Let dead letters go",
+        "Let dead letters go; all when nothing is said",
         scope="admin",
         query=(DRY_RUN,),
         body={
             "application/json": record(
+                id=TEXT,
                 function=TEXT,
-                older_than={
-                    "type": ["string", "integer"],
-                    "description": "7d, RFC 3339 or epoch ms; all when left out",
-                },
+                kind=TEXT,
+                device=TEXT,
+                since={**_MOMENT, "description": "those that died then or later: 7d, RFC 3339 or epoch ms"},
+                until={**_MOMENT, "description": "those that died before"},
+                older_than={**_MOMENT, "description": "the same as until"},
             )
         },
-        answers={200: ANY},
+        answers={200: record("purged", purged=COUNT)},
         errors=(400, 413, 415, 503),
     ),
 )
 def purge() -> Json:
     fields = parameters.Fields(parameters.body_object(optional=True))
-    function = fields.text("function", default="", most=63)
+    selection: Json = {name: fields.text(name, default="") for name in ("id", "function", "kind", "device")}
+    since = fields.moment("since", now(), default=0)
+    until = fields.moment("until", now(), default=0)
     older_than = fields.moment("older_than", now(), default=0)
     fields.done()
-    return appliance().purge(function=function, older_than=older_than, dry_run=parameters.flag("dry_run"))
+    selection |= {"since": since, "until": min(until, older_than) or until or older_than}
+    return appliance().purge(selection, dry_run=parameters.flag("dry_run"))

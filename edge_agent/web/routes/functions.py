@@ -10,8 +10,9 @@ from flask import Blueprint, Response, request
 
 from edge_agent.domain.function import MAX_PAYLOAD
 from edge_agent.web import manifests, parameters
-from edge_agent.web.desk import appliance
+from edge_agent.web.desk import appliance, caller
 from edge_agent.web.manifests import CHANGE, DELETE, READ
+from edge_agent.web.masking import for_eyes
 from edge_agent.web.operation import Operation, route
 from edge_agent.web.problems import Problem
 from edge_agent.web.schemas import CURSOR, LIMIT, TEXT, page, ref
@@ -29,7 +30,8 @@ _PREFER = {"name": "Prefer", "in": "header", "schema": TEXT, "description": "res
     Operation("Every function", query=(LIMIT, CURSOR), answers={200: page("Function")}, errors=(400,)),
 )
 def list_functions() -> Json:
-    return parameters.page_of(sorted(appliance().functions(), key=lambda function: str(function["name"])))
+    found = sorted(appliance().functions(), key=lambda function: str(function["name"]))
+    return parameters.page_of([for_eyes(function, caller()) for function in found])
 
 
 @route(blueprint, "GET /api/v1/functions/<function>", READ("One function", "Function"))
@@ -64,13 +66,14 @@ def invoke(function: str) -> Response:
     body = parameters.body_bytes(MAX_PAYLOAD)
     kind = request.content_type or "application/json"
     wanted = [part.strip().lower() for part in request.headers.get("Prefer", "").replace(";", ",").split(",")]
+    attributes = {key[3:].lower(): value for key, value in request.headers if key.lower().startswith("ce-")}
     if "respond-async" in wanted:
-        accepted = appliance().invoke(name, body, kind, wait=None)
+        accepted = appliance().invoke(name, body, kind, wait=None, attributes=attributes)
         response = _json(accepted, 202)
         response.headers["Location"] = f"/api/v1/invocations/{quote(str(accepted['id']), safe='/')}"
         response.headers["Preference-Applied"] = "respond-async"
         return response
-    ended = appliance().invoke(name, body, kind, wait=PATIENCE)
+    ended = appliance().invoke(name, body, kind, wait=PATIENCE, attributes=attributes)
     return _answer(ended)
 
 

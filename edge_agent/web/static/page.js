@@ -3,12 +3,15 @@
 // In: the HTTP API and its event stream. Out: the document. Two rules keep it light with a thousand devices: events only
 // mark what has changed, and once per animation frame the marked parts are drawn; plots are fetched for what is on screen.
 
-const $ = (id) => document.getElementById(id);
+import { functions } from "./functions.js";
+import {
+  $, ago, ask, clock, clockTime, collator, count, drawing, element, everything, for_, glyph, HOUR, lasting, mark, MARKS, now,
+  plural, Signed, spoken, write,
+} from "./words.js";
+
 const scopes = document.body.dataset.scopes.split(" ");
 const mayOperate = scopes.includes("operate") || scopes.includes("admin");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const collator = new Intl.Collator(undefined, { numeric: true });
-const HOUR = 3600_000;
 
 const state = {
   devices: new Map(), // name -> device as the API tells it
@@ -20,115 +23,8 @@ const state = {
   loaded: false,
   status: null,
   heard: 0, // when the appliance last said anything, this browser's clock
-  skew: 0, // the appliance's clock less ours
 };
 const SHOWN = 12;
-
-const now = () => Date.now() + state.skew;
-
-// ---- words
-
-const number = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 5 });
-const count = new Intl.NumberFormat();
-
-function spoken(value) {
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  if (typeof value === "number") return Number.isInteger(value) ? count.format(value) : number.format(value);
-  return value === null || value === undefined ? "–" : String(value);
-}
-
-function ago(t) {
-  if (!t) return "never heard";
-  const seconds = Math.max(0, Math.round((now() - t) / 1000));
-  if (seconds < 2) return "now";
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86_400)} days ago`;
-}
-
-function for_(since) {
-  const text = ago(since).replace(" ago", "");
-  return text === "now" ? "just now" : `for ${text}`;
-}
-
-function lasting(milliseconds) {
-  if (!(milliseconds >= 0)) return "";
-  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
-  return `${Math.floor(milliseconds / 60_000)} min`;
-}
-
-const clockTime = (t) => new Date(t).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const plural = (n, one, many = `${one}s`) => `${count.format(n)} ${n === 1 ? one : many}`;
-
-// ---- elements
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-function drawing(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-const SHAPES = {
-  critical: ["M8 1.5h8L22.5 8v8L16 22.5H8L1.5 16V8z", "M12 7v6M12 17v.01"],
-  warning: ["M12 2.5 23 21.5H1z", "M12 9.5v5M12 18v.01"],
-  info: ["M12 1.5a10.5 10.5 0 1 0 0 21 10.5 10.5 0 0 0 0-21z", "M12 11v6M12 7v.01"],
-};
-const MARKS = { answered: "M3 8.5l3.5 3.5L13 4.5", dead: "M4 4l8 8M12 4l-8 8", waiting: "M8 4v4.5l3 2M8 1.5a6.5 6.5 0 1 0 .01 0" };
-
-function glyph(severity) {
-  const [shape, sign] = SHAPES[severity] ?? SHAPES.info;
-  return drawing("svg", { class: "glyph", viewBox: "0 0 24 24", "aria-hidden": "true" },
-    drawing("path", { class: "shape", d: shape }), drawing("path", { class: "sign", d: sign }));
-}
-
-const mark = (kind) => drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, drawing("path", { d: MARKS[kind] ?? MARKS.waiting }));
-
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-// ---- asking
-
-class Signed extends Error {}
-
-async function ask(path, options = {}) {
-  const response = await fetch(path, {
-    ...options,
-    headers: { Accept: "application/json", ...(options.method ? { "X-Edge-Request": "1" } : {}), ...options.headers },
-  });
-  if (response.status === 401) {
-    location.replace("/signin");
-    throw new Signed("signed out");
-  }
-  const body = response.status === 204 ? null : await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body?.detail || `the appliance answered ${response.status}`);
-  return body;
-}
-
-async function everything(path, most = 20) {
-  const items = [];
-  let cursor = "";
-  for (let page = 0; page < most; page++) {
-    const found = await ask(`${path}${path.includes("?") ? "&" : "?"}limit=1000&cursor=${encodeURIComponent(cursor)}`);
-    items.push(...found.items);
-    cursor = found.cursor;
-    if (!cursor) break;
-  }
-  return items;
-}
 
 // ---- drawing, once per frame
 
@@ -562,6 +458,7 @@ function onInvocation(one) {
   const before = state.invocations.find(same);
   state.invocations = [{ ...before, ...one }, ...state.invocations.filter((other) => !same(other))].slice(0, SHOWN);
   draw("invocations");
+  functions.soon();
 }
 
 // ---- the line at the bottom, and whether we are connected at all
@@ -638,7 +535,7 @@ const source = {
 
 const handlers = {
   hello({ t }) {
-    state.skew = t - Date.now();
+    clock.skew = t - Date.now();
     source.open = true;
     source.lost = false;
     source.wait = 1000;
@@ -646,7 +543,7 @@ const handlers = {
     load();
   },
   beat({ t }) {
-    state.skew = t - Date.now();
+    clock.skew = t - Date.now();
   },
   reading({ device: name, t, values }) {
     let device = state.devices.get(name);
@@ -734,6 +631,7 @@ function takeStatus(told) {
 
 /** Everything, at the start and after each reconnection: what was missed in between is in here. */
 async function load() {
+  functions.load();
   try {
     await fresh([
       everything("/api/v1/devices"), everything("/api/v1/alerts?state=firing", 1),
@@ -769,6 +667,7 @@ function firing(alerts) {
 /** What the stream may have dropped under a flood, looked up from time to time. */
 async function check() {
   if (!source.open || document.hidden) return;
+  functions.load();
   try {
     await fresh([
       everything("/api/v1/alerts?state=firing", 1), everything("/api/v1/rules"), ask("/api/v1/status"),
