@@ -1,15 +1,18 @@
 # Everything one does with the project. Each target first installs what it needs (.ci/setup says so when there is anything to do).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-web test-chaos bench soak lock clean
+.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-chaos bench soak lock clean
 
 ARGS ?=
 ROUNDS ?= 100
 PAYLOADS ?= 100000
 SEED ?= 1
 HOURS ?= 2
+KILLS ?= 500
+LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
 SUITES := lint unit conformance flow functions web
 PY := .venv/bin/python
+BUILD := $(PY) -m tests.functions.contract.builds
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +22,8 @@ run: ## the appliance on this machine, with simulated boards:  make run ARGS="--
 	@.venv/bin/edgectl run $(ARGS)
 
 test: ## everything that can be proved on one machine
-	@.ci/setup python-dev mosquitto busybox browser java faketime root
+	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go
+	@$(BUILD) node go
 	@$(PY) -m tests.summary $(SUITES)
 
 lint: ## style, types, layers, spelling
@@ -39,8 +43,14 @@ test-flow: ## boards, broker, agent, alerts: whole processes, killed at bad mome
 	@$(PY) -m tests.summary flow -- $(ARGS)
 
 test-functions: ## the Runtime API, workers, retries; unmodified Lambda clients
-	@.ci/setup python-dev mosquitto busybox
+	@.ci/setup python-dev mosquitto busybox addon go
+	@$(BUILD) node go
 	@$(PY) -m tests.summary functions -- $(ARGS)
+
+test-functions-long: ## the same clients in Rust and Java, and 500 kills:  make test-functions-long KILLS=2000
+	@.ci/setup python-dev mosquitto busybox rust java
+	@$(BUILD) rust java
+	@EDGE_CONTRACT_CLIENTS=rust,java EDGE_KILLS=$(KILLS) EDGE_LEAK_EVENTS=2000 $(PY) -m tests.summary functions -- -k "$(LONG)" $(ARGS)
 
 test-web: ## the HTTP API and the page, in a real browser
 	@.ci/setup python-dev mosquitto browser
@@ -52,7 +62,8 @@ test-chaos: ## nothing is lost, at length: kills, full disk, poison:  make test-
 		$(PY) -m tests.summary flow -- -k "test_chaos or test_hard_times" $(ARGS)
 
 bench: ## the README's figures on this machine, a quarter of an hour:  make bench ARGS="intake --quick"
-	@.ci/setup python-dev mosquitto busybox node
+	@.ci/setup python-dev mosquitto busybox node go
+	@$(BUILD) echo
 	@$(PY) -m tests.bench $(ARGS)
 
 soak: ## memory under load for hours:  make soak HOURS=8

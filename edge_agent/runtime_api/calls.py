@@ -6,6 +6,9 @@ Guarantee: a worker gets events of its own function only, and settles only what 
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
+
 import msgspec
 
 from edge_agent.domain.function import MAX_PAYLOAD
@@ -15,8 +18,14 @@ from edge_agent.engine.functions.work import Give, Handover
 from edge_agent.runtime_api.http import Request, response
 from edge_agent.runtime_api.routes import Refusal, route
 
+PERMANENT = "Permanent"
+"""An `errorType` that begins with this word, such as the name of a Python class, says that another attempt cannot help."""
 ACCEPTED = b'{"status":"OK"}\n'
 _ACCEPTED = response(202, ACCEPTED)
+
+ERROR_TYPE = b"lambda-runtime-function-error-type"
+ERROR_BODY = b"lambda-runtime-function-error-body"
+"""Header of an error; trailer of an answer that broke off, with the error document in base64."""
 
 REFUSALS: dict[Verdict, tuple[int, str, str]] = {
     "twice": (403, "InvalidStateTransition", "this request was answered already"),
@@ -65,7 +74,8 @@ class Calls:
                 return None
             return self._refuse(403, "InvalidStateTransition", "answer the event you hold before you ask for the next")
         if call.name == "init-error":
-            if self._engine.cannot_start(worker_id, f"its initialisation failed: {_reason(request)}"):
+            reason = f"its initialisation failed: {_reason(request.headers, request.body)}"
+            if self._engine.cannot_start(worker_id, reason):
                 return _ACCEPTED
             return self._refuse(403, "InvalidStateTransition", "the initialisation is over")
         return self._ended(worker_id, call.request_id, request, failed=call.name == "error")
@@ -75,7 +85,9 @@ class Calls:
         if request.oversize or len(request.body) > MAX_PAYLOAD + (100 if failed else 0):
             outcome = Failed("oversize", f"its answer is larger than {MAX_PAYLOAD} bytes", temporary=False)
         elif failed:
-            outcome = Failed("function-error", _reason(request), error=request.body)
+            outcome = _failed(request.headers, request.body)
+        elif request.trailers and ERROR_TYPE in request.trailers:
+            outcome = _failed(request.trailers, _broken_off(request.trailers))
         else:
             outcome = Succeeded(request.body, _content_type(request))
         verdict = self._engine.answers(worker_id, request_id, outcome)
@@ -96,12 +108,25 @@ def _content_type(request: Request) -> str:
     return said if said and said != "application/x-www-form-urlencoded" else "application/json"
 
 
-def _reason(request: Request) -> str:
-    """One sentence from an error document, however incomplete."""
-    kind = request.headers.get(b"lambda-runtime-function-error-type", b"").decode("latin-1")
+def _failed(headers: Mapping[bytes, bytes], document: bytes) -> Failed:
+    reason = _reason(headers, document)
+    return Failed("function-error", reason, not reason.startswith(PERMANENT), error=document)
+
+
+def _broken_off(trailers: Mapping[bytes, bytes]) -> bytes:
+    """The error document of an answer that broke off in the middle (AWS: "Response streaming", mid-stream errors)."""
     try:
-        document = msgspec.json.decode(request.body, type=ErrorDocument)
+        return base64.b64decode(trailers.get(ERROR_BODY, b""))
+    except ValueError:
+        return b""
+
+
+def _reason(headers: Mapping[bytes, bytes], body: bytes) -> str:
+    """One sentence from an error document, however incomplete."""
+    kind = headers.get(ERROR_TYPE, b"").decode("latin-1")
+    try:
+        document = msgspec.json.decode(body, type=ErrorDocument)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        document = ErrorDocument(request.body[:500].decode("utf-8", "replace"))
+        document = ErrorDocument(body[:500].decode("utf-8", "replace"))
     words = [word for word in (document.error_type or kind, document.error_message) if word]
     return ": ".join(words)[:1000] or "the function reported an error without a message"

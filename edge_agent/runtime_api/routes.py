@@ -30,19 +30,28 @@ INIT_ERROR = Call("init-error")
 NO_PATH = Refusal(404, "NotFound", "no such path; this is the Lambda Runtime API, version 2018-06-01")
 NO_METHOD = Refusal(405, "MethodNotAllowed", "not with this method")
 
+_INVOCATION = PREFIX + b"invocation/"
+_WITHOUT_ID: dict[bytes, tuple[bytes, Call]] = {
+    _INVOCATION + b"next": (b"GET", NEXT),
+    PREFIX + b"init/error": (b"POST", INIT_ERROR),
+}
+
 
 def route(method: bytes, path: bytes) -> Call | Refusal:
     """Tell the four calls apart; a query string is ignored."""
     path = path.partition(b"?")[0]
-    if not path.startswith(PREFIX):
+    if found := _WITHOUT_ID.get(path):
+        return found[1] if method == found[0] else NO_METHOD
+    if not path.startswith(_INVOCATION):
         return NO_PATH
-    match path[len(PREFIX) :].split(b"/"):
-        case [b"invocation", b"next"]:
-            return NEXT if method == b"GET" else NO_METHOD
-        case [b"invocation", request_id, b"response"] if request_id:
-            return Call("response", request_id.decode("latin-1")) if method == b"POST" else NO_METHOD
-        case [b"invocation", request_id, b"error"] if request_id:
-            return Call("error", request_id.decode("latin-1")) if method == b"POST" else NO_METHOD
-        case [b"init", b"error"]:
-            return INIT_ERROR if method == b"POST" else NO_METHOD
-    return NO_PATH
+    request_id, _, what = path[len(_INVOCATION) :].partition(b"/")
+    if not request_id or what not in (b"response", b"error"):
+        return NO_PATH
+    if method != b"POST":
+        return NO_METHOD
+    return Call("response" if what == b"response" else "error", request_id.decode("latin-1"))
+
+
+def answering(path: bytes) -> bool:
+    """Does a call to this path tell how an event ended? Then it has to know the event's request id."""
+    return path.startswith(_INVOCATION) and path.endswith((b"/response", b"/error"))

@@ -8,102 +8,18 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_agent.domain.function import MAX_PAYLOAD, FunctionSpec, PoolSpec, RetrySpec
+from edge_agent.domain.function import MAX_PAYLOAD, PoolSpec, RetrySpec
 from edge_agent.domain.invocation import Failed, Succeeded
+from edge_agent.runtime_api import peers
 from edge_agent.runtime_api.http import Request
-from edge_agent.runtime_api.peers import Peers, read_proc
+from edge_agent.runtime_api.peers import Owner, Peers, read_proc
+from tests.functions.doors import ROOT, Client, OpenDoors, address, enter, kind, runner
 from tests.functions.shelf import Shelf
 from tests.waiting import eventually
-
-ROOT = "/2018-06-01/runtime"
-
-
-class OpenDoors:
-    """A runner that only opens the door of each worker; a test walks in."""
-
-    def __init__(self, server: object, engine: object) -> None:
-        self._server = server
-        self._engine = engine
-        self.addresses: dict[str, list[str]] = {}
-        self.names: dict[str, str] = {}
-        self.killed: list[str] = []
-
-    def start(self, worker_id: str, function: FunctionSpec) -> None:
-        address = self._server.open(worker_id)  # type: ignore[attr-defined]
-        self.addresses.setdefault(function.name, []).append(address)
-        self.names[address] = worker_id
-
-    def kill(self, worker_id: str) -> None:
-        self.killed.append(worker_id)
-        self._server.close(worker_id)  # type: ignore[attr-defined]
-        self._engine.exited(worker_id, "was killed", "")  # type: ignore[attr-defined]
-
-    def log(self, worker_id: str) -> str:
-        return f"printed by {worker_id}"
-
-    def close(self) -> None: ...
-
-
-class Client:
-    """One connection, as most clients have it."""
-
-    def __init__(self, address: str) -> None:
-        self.connection = http.client.HTTPConnection(address, timeout=20)
-
-    def next(self) -> tuple[str, http.client.HTTPMessage, bytes]:
-        status, headers, body = self.call("GET", "invocation/next")
-        assert status == 200, body
-        return headers["Lambda-Runtime-Aws-Request-Id"], headers, body
-
-    def call(
-        self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, **headers: str
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.connection.request(
-            method, f"{ROOT}/{path}", body, names, encode_chunked=not isinstance(body, bytes | None)
-        )
-        response = self.connection.getresponse()
-        return response.status, response.headers, response.read()
-
-
-@pytest.fixture
-def open_shelf(tmp_path: Path) -> Iterator[Shelf]:
-    def doors(_loop: object, server: object, engine: object) -> OpenDoors:
-        return OpenDoors(server, engine)
-
-    shelf = Shelf(tmp_path, runner=doors)
-    pool = PoolSpec(min_idle=1, max_workers=3)
-    shelf.declare("pump", isolation="shared", pool=pool, retry=RetrySpec(attempts=1))
-    shelf.declare("lamp", isolation="shared", pool=pool, retry=RetrySpec(attempts=1))
-    shelf.declare("fresh", isolation="pod", pool=pool, retry=RetrySpec(attempts=1))
-    shelf.start()
-    yield shelf
-    shelf.stop()
-
-
-def runner(shelf: Shelf) -> OpenDoors:
-    found = shelf.engine.runner
-    assert isinstance(found, OpenDoors)
-    return found
-
-
-def address(shelf: Shelf, function: str) -> str:
-    return eventually(lambda: runner(shelf).addresses.get(function, [""])[-1])
-
-
-def enter(shelf: Shelf, function: str) -> Client:
-    return Client(address(shelf, function))
-
-
-def kind(body: bytes) -> str:
-    document = json.loads(body)
-    assert document["errorMessage"]
-    return str(document["errorType"])
 
 
 def test_the_event_comes_with_every_header_of_the_interface(open_shelf: Shelf) -> None:
@@ -148,6 +64,22 @@ def test_an_error_keeps_type_message_body_and_log(open_shelf: Shelf) -> None:
     assert isinstance(failed, Failed)
     assert (failed.kind, failed.reason, failed.error) == ("function-error", "Pump.Dry: dry", body)
     assert failed.log.startswith("printed by pump-")
+
+
+@pytest.mark.parametrize("document", [b"eyJlcnJvck1lc3NhZ2UiOiAiZHJ5In0=", b"", b"not base64", b"bm8ganNvbg=="])
+def test_an_answer_that_breaks_off_is_an_error_however_that_is_put(open_shelf: Shelf, document: bytes) -> None:
+    invocation = open_shelf.send("pump")
+    client = enter(open_shelf, "pump")
+    request_id, _, _ = client.next()
+    head = (
+        f"POST {ROOT}/invocation/{request_id}/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n"
+    )
+    trailers = b"Lambda-Runtime-Function-Error-Type: Pump.Dry\r\nLambda-Runtime-Function-Error-Body: %b\r\n\r\n"
+    assert raw(open_shelf, "pump", head.encode() + trailers % document).startswith(b"HTTP/1.1 202 ")
+    failed = open_shelf.outcome(invocation)
+    assert isinstance(failed, Failed)
+    assert failed.kind == "function-error"
+    assert failed.reason.startswith("Pump.Dry")
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"\xff", b'{"errorMessage":5}', b"null"])
@@ -355,14 +287,23 @@ def test_the_kernel_says_who_is_at_the_other_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         accepted, peer = server.accept()
         with accepted:
-            peers = Peers()
-            assert peers._ask(peer, server.getsockname()) == os.getuid()
-            assert read_proc(peer, server.getsockname()) == os.getuid()
-            with pytest.raises(OSError, match="does not know"):
-                peers._ask(peer, ("127.0.0.1", 1))
-            assert peers.uid_of(peer, ("127.0.0.1", 1)) is None
-            peers.close()
+            asked = Peers()
+            found = asked._ask(peer, server.getsockname())
+            assert found == read_proc(peer, server.getsockname())
+            assert found == Owner(os.getuid(), os.fstat(client.fileno()).st_ino)
+            with pytest.raises(FileNotFoundError):
+                asked._ask(peer, ("127.0.0.1", 1))
+            assert asked.owner(peer, ("127.0.0.1", 1)) is None
+            asked.close()
             assert client.getsockname() == peer
+
+
+def test_where_the_kernel_says_nothing_that_is_said_and_not_taken_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "PROC", tmp_path / "missing")
+    with pytest.raises(peers.Unknowable, match="missing can be read"):
+        peers.read_proc(("127.0.0.1", 1), ("127.0.0.1", 2))
 
 
 def test_one_address_can_serve_many_workers_that_are_told_apart_by_their_host(open_shelf: Shelf) -> None:

@@ -49,6 +49,13 @@ def test_however_the_bytes_are_cut_the_same_requests_come_out(cuts: list[int]) -
     assert [request.keep_alive for request in requests] == [True, True, True, False]
 
 
+def test_trailers_are_told_apart_from_headers() -> None:
+    (request,) = parse(POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nError-Type: Dry\r\nb: \r\n\r\n")
+    assert request.trailers == {b"error-type": b"Dry", b"b": b""}
+    assert b"error-type" not in request.headers
+    assert refused(POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n") == 400
+
+
 def test_header_names_are_found_in_any_case() -> None:
     (request,) = parse(b"GET / HTTP/1.1\r\nHOST: a\r\nX-Y:  z \r\n\r\n")
     assert request.headers == {b"host": b"a", b"x-y": b"z"}
