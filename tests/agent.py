@@ -5,6 +5,7 @@ Enters: manifests and settings. Leaves: a running agent on a data folder that su
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,7 +45,7 @@ class Agent:
         self.web_port = free_port()
         self.config = folder / "edge.toml"
         self.log = folder / "agent.log"
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
         (self.data / "manifests").mkdir(parents=True, exist_ok=True)
@@ -116,8 +117,11 @@ class Agent:
         try:
             return self._process.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER: where each of its threads stood
+            self._process.wait(5)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            print(self.log.read_text()[-12_000:])
             raise
 
     def reload(self) -> None:
