@@ -1,89 +1,74 @@
-"""Processes that got away: workers of an agent that was killed, and what a worker put into a session of its own.
+"""Processes that got away from the one who started them, found in /proc (proc(5)).
 
-Found by the mark in their environment (proc(5): /proc/PID/environ), which everything a worker starts inherits.
-Not found: what clears its environment and leaves its session; only a cgroup or a pod holds such a process.
+Two ways lead to them: the mark in their environment, which everything a worker starts inherits; and their parent, for
+who loses its parent becomes a child of the keeper (PR_SET_CHILD_SUBREAPER, prctl(2)), even with its environment cleared.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from edge_agent.adapters.run_process.environment import MARK
-
-_LAST_WILL = r"""
-read -r _
-round=0
-while [ $round -lt 20 ]; do
-    found=$(grep -laF "$1" /proc/[0-9]*/environ 2>/dev/null)
-    [ -n "$found" ] || break
-    for file in $found; do
-        pid=${file#/proc/}; pid=${pid%/environ}
-        kill -9 "-$pid" "$pid" 2>/dev/null
-    done
-    round=$((round + 1))
-done
-rm -rf -- "$2"
-"""
-"""Waits until its input ends, which the kernel does when the agent is gone, however it went; then kills and tidies."""
+MARK = "EDGE_WORKER"
+PR_SET_CHILD_SUBREAPER = 36
+NEAR = 400
+"""Process ids given out since somebody started, up to which each is asked for instead of reading the whole of /proc."""
 
 
-class LastWill:
-    """A shell of less than 2 MB that outlives the agent for as long as it takes to end all workers marked `mark`.
-
-    Not chosen: PR_SET_PDEATHSIG. It reaches a worker but not what the worker started, and costs each start an exec.
-    """
-
-    def __init__(self, mark: str, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _LAST_WILL, "edge-agent-last-will", f"{MARK}={mark}", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin"},
-            cwd="/",
-            start_new_session=True,
-        )
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def execute(self, timeout: float = 10.0) -> None:
-        """Let it do its work now, and wait."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+def adopt() -> None:
+    """From now on the caller is the parent of every descendant that loses its own (Linux 3.4)."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def marked(mark: str) -> Iterator[tuple[int, str]]:
-    """(pid, what follows `mark` in its mark) of every process that carries it."""
-    wanted = f"{MARK}={mark}".encode()
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError), open(f"/proc/{entry.name}/environ", "rb") as file:  # noqa: PTH123 - many a time
-            content = b"\0" + file.read()
-            start = content.find(b"\0" + wanted)
-            if start >= 0:
-                rest = content[start + 1 + len(wanted) :].partition(b"\0")[0]
-                yield int(entry.name), rest.decode("utf-8", "replace")
+def marked(mark: str) -> Iterator[int]:
+    """Every process with `mark` or one that begins with it."""
+    return (pid for pid in everybody() if mark_of(pid).startswith(mark))
 
 
-def kill_marked(mark: str, spare: Callable[[str], bool]) -> int:
-    """Kill every process with `mark` unless `spare(rest of its mark)`; how many."""
-    killed = 0
-    for pid, rest in marked(mark):
-        if not spare(rest):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-    return killed
+def mark_of(pid: int) -> str:
+    """The mark it carries; nothing when it has none, is gone, or is another user's."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        content = b"\0" + file.read()
+        start = content.find(b"\0" + MARK.encode() + b"=")
+        if start >= 0:
+            return content[start + len(MARK) + 2 :].partition(b"\0")[0].decode("utf-8", "replace")
+    return ""
+
+
+def children(parent: int, since: int = 0) -> Iterator[int]:
+    """The children of `parent`; with `since`, those that are younger than the process of that id."""
+    return (pid for pid in _younger(since) if parent_of(pid) == parent)
+
+
+def families(roots: Iterable[int]) -> dict[int, list[int]]:
+    """{root: itself and all its descendants}."""
+    below: dict[int, list[int]] = {}
+    for pid in everybody():
+        below.setdefault(parent_of(pid), []).append(pid)
+    found = {}
+    for root in roots:
+        family = [root]
+        for member in family:
+            family += below.get(member, ())
+        found[root] = family
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """0 when there is no such process, or it has ended and nobody has heard of it yet (a zombie)."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+        state, parent = file.read().rpartition(b")")[2].split()[:2]
+        return 0 if state == b"Z" else int(parent)
+    return 0
+
+
+def everybody() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _younger(since: int) -> Iterable[int]:
+    with open("/proc/loadavg", "rb") as file:
+        last = int(file.read().split()[-1])
+    return range(since + 1, last + 1) if 0 < since <= last < since + NEAR else everybody()
