@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from edge_agent.domain.alert import Alert
 from edge_agent.domain.function import FunctionSpec
@@ -15,6 +15,7 @@ from edge_agent.domain.invocation import Invocation, Settlement
 from edge_agent.domain.message import Message, Rejected
 from edge_agent.domain.reading import About, Presence, Sample, Value
 from edge_agent.domain.rules.spec import RuleState
+from edge_agent.domain.schedule import CronMark
 
 Clock = Callable[[], int]
 """Epoch milliseconds."""
@@ -45,6 +46,7 @@ class Entries:
     alerts: list[Alert] = field(default_factory=list)
     states: list[RuleState] = field(default_factory=list)
     abouts: list[About] = field(default_factory=list)
+    crons: list[CronMark] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(
@@ -55,7 +57,15 @@ class Entries:
             or self.alerts
             or self.states
             or self.abouts
+            or self.crons
         )
+
+
+class Pending(NamedTuple):
+    """An invocation that has not ended, and its place in the order recorded."""
+
+    place: int
+    invocation: Invocation
 
 
 class Journal(Protocol):
@@ -69,8 +79,18 @@ class Journal(Protocol):
         writer tries again for ever, in order; nothing is dropped and no `then` is called early.
         """
 
-    def pending_invocations(self) -> list[Invocation]:
-        """Every invocation that has not ended, oldest first."""
+    def unfinished(self) -> tuple[int, list[str]]:
+        """(the last place there is, names of the functions that have invocations which have not ended)."""
+
+    def fetch(
+        self, function: str, then: Callable[[list[Pending]], None], *, after: int, limit: int, most_bytes: int
+    ) -> None:
+        """Have read what of `function` has not ended: at most `limit` places beyond `after`, in the order recorded, ending
+        with the one whose event makes `most_bytes`.
+
+        Keeps its turn among the commits: it sees all that were made before this call and nothing of later ones, and
+        `then` is called on the writer's thread in between theirs.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +159,7 @@ class WorkerEvents(Protocol):
 
     def exited(self, worker_id: str, reason: str, log: str, kind: str = "worker-lost") -> None:
         """The worker is gone. `reason` completes "its worker ...": `exited with code 1`; `kind` is the `Failed.kind` of an
-        event it held (`worker-lost`, `out-of-memory`); `log` is the tail of what it printed."""
+        event it held (`worker-lost`, `out-of-memory`, `too-many-processes`); `log` is the tail of what it printed."""
 
     def renewed(self, worker_id: str) -> None:
         """`isolation: process`: the process that had an event is gone with all it started; the next one to ask is fresh."""
@@ -153,6 +173,11 @@ class Runner(Protocol):
 
     def start(self, worker_id: str, function: FunctionSpec) -> None:
         """Begin to start one worker that will ask the Runtime API for events of `function`. Errors: `Unavailable`."""
+
+    def renew(self, worker_id: str) -> None:
+        """`isolation: process`: it has answered. End its process and everything that started, give a fresh one its place
+        with an empty TMPDIR, and call `renewed` in between. A pod's own entry point does that unasked; then this does
+        nothing."""
 
     def kill(self, worker_id: str) -> None:
         """End it and everything it started, at once. Unknown ids are no error."""

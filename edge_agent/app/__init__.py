@@ -60,7 +60,9 @@ class Appliance(Queries, Actions):
         loop, engine = self.parts.loop, self.parts.engine
         self._runtime = RuntimeServer(engine)
         folder = worker_folder(settings.data.dir)
-        engine.runner = ProcessRunner(loop, self._runtime, engine, folder, secrets=settings.secrets_dir)
+        self.runner = engine.runner = ProcessRunner(
+            loop, self._runtime, engine, folder, secrets=settings.secrets_dir, surroundings=surroundings(settings)
+        )
         self._jobs = Jobs()
         self._drain_now = threading.Event()
         self._stopping = threading.Event()
@@ -231,6 +233,14 @@ class Appliance(Queries, Actions):
             self.parts.drain.run()
             if self._stopping.is_set():
                 return
+
+
+def surroundings(settings: Settings) -> dict[str, str]:
+    """What every function finds in its environment unless its manifest says otherwise: how to reach the broker."""
+    mqtt = settings.mqtt
+    known = {"MQTT_HOST": mqtt.host, "MQTT_PORT": str(mqtt.port), "MQTT_SITE": settings.site}
+    known |= {"MQTT_USER": settings.functions.mqtt_user} if settings.functions.mqtt_user else {}
+    return known | ({"MQTT_CA_FILE": str(mqtt.tls_ca)} if mqtt.tls_ca else {})
 
 
 def worker_folder(data: Path) -> Path:

@@ -5,7 +5,7 @@ Gathered when asked, from counters the parts keep anyway: nothing here costs the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -24,8 +24,9 @@ from edge_agent.app.parts import Parts
 
 
 class _Appliance(Collector):
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, left_out: Mapping[str, int]) -> None:
         self._parts = parts
+        self._left_out = left_out
 
     def collect(self) -> Iterator[Metric]:
         p = self._parts
@@ -98,6 +99,9 @@ class _Appliance(Collector):
         yield _counter(
             "edge_function_coldstarts", "events that waited for a start", "function", stats.cold_starts.items()
         )
+        yield _counter(
+            "edge_function_output_left_out_bytes", "printed faster than is kept", "function", self._left_out.items()
+        )
         queue = GaugeMetricFamily("edge_function_queue_length", "events waiting", labels=["function"])
         workers = GaugeMetricFamily("edge_function_workers", "workers by state", labels=["function", "state"])
         for name, state in status.items():
@@ -108,10 +112,10 @@ class _Appliance(Collector):
         yield workers
 
 
-def exposition(parts: Parts) -> bytes:
-    """All of it in the Prometheus text format."""
+def exposition(parts: Parts, left_out: Mapping[str, int]) -> bytes:
+    """All of it in the Prometheus text format. `left_out`: bytes of output beyond the limit of their rate, by function."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Appliance(parts))
+    registry.register(_Appliance(parts, left_out))
     return generate_latest(registry)
 
 

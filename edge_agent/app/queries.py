@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.adapters.run_process import ProcessRunner
 from edge_agent.app import metrics, trace
 from edge_agent.app.clock import now_ms
 from edge_agent.app.functions import Functions
@@ -31,6 +32,7 @@ class Queries(Functions):
     declared: Declared
     started: int
     site: str
+    runner: ProcessRunner
     version = __version__
 
     # -- devices and readings
@@ -172,6 +174,7 @@ class Queries(Functions):
                 "pending": len(p.pipeline.rules.pending()),
             },
             "functions": {name: dict(state) for name, state in engine.items()},
+            "workers_limited_by": self.runner.limits,
             "dead_letters": {"count": p.journal.count_dead_letters(), "let_go": p.journal.dead_let_go},
             "alarms": [{"name": a.rule, "summary": a.message, "since": a.since} for a in p.alarms.raised()],
         }
@@ -189,7 +192,7 @@ class Queries(Functions):
         return True, "taking readings"
 
     def metrics(self) -> bytes:
-        return metrics.exposition(self.parts)
+        return metrics.exposition(self.parts, self.runner.left_out)
 
     def subscribe(self) -> Queue[tuple[str, Json]]:
         return self.parts.news.subscribe()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,15 @@ from typing import IO, TextIO
 from pydantic import SecretStr
 
 from edge_agent.adapters.board_paho import BoardLinks
-from edge_agent.adapters.mosquitto_process import AGENT, BOARDS, Credentials, Mosquitto, free_port, make_users
+from edge_agent.adapters.mosquitto_process import (
+    AGENT,
+    BOARDS,
+    FUNCTIONS,
+    Credentials,
+    Mosquitto,
+    free_port,
+    make_users,
+)
 from edge_agent.cli.serving import Serving
 from edge_agent.decode import Decode
 from edge_agent.errors import Conflict
@@ -131,6 +140,8 @@ class Household:
             filters = Decode(settings.site, settings.mqtt.dialects, boot=secrets.token_hex(8)).filters()
             self.users = make_users(folder, settings.site, filters)
             changes |= {"username": AGENT, "password": SecretStr(self.users.agent_password)}
+            settings = _changed(settings, "functions", mqtt_user=FUNCTIONS)
+            _keep_secret(settings.secrets_dir / "mqtt" / "password", self.users.functions_password)
         self.broker = Mosquitto(folder, port, lan=self.lan)
         self.broker.start()
         return _changed(settings, "mqtt", **changes)
@@ -158,6 +169,14 @@ def furnish(folder: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.py[co]")
     shutil.copytree(DEMO, folder, dirs_exist_ok=True, ignore=ignored, copy_function=shutil.copyfile)
     folder.chmod(0o700)
+
+
+def _keep_secret(file: Path, secret: str) -> None:
+    """Where functions that name it find it; one that is there is left alone."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.exists():
+        with open(file, "x", opener=partial(os.open, mode=0o600)) as new:
+            new.write(secret + "\n")
 
 
 def _changed(settings: Settings, section: str, **values: object) -> Settings:

@@ -160,11 +160,13 @@ class Functions(Section):
     secrets_dir: Path | None = None
     """Folder with one file or folder per secret a manifest names; a function finds its own in $EDGE_SECRETS. Default:
     `secrets` inside the data folder."""
+    mqtt_user: str = ""
+    """Broker user of functions that publish; they find it in $MQTT_USER, and its password in the secret `mqtt`. Not the
+    agent's own user, which may do anything."""
     runtime_port: Port = 8090
     """Loopback port of the Runtime API that workers ask for events; 0 takes any free one. Never on the LAN."""
     timeout: Annotated[Seconds, Field(gt=0, le=LONGEST_TIMEOUT)] = 30.0
-    """How long a function may take before its whole process group is killed; seconds. At most 15 minutes, Lambda's
-    own."""
+    """How long a function may take before all its processes are killed; seconds. At most twelve hours."""
     memory: Annotated[Bytes, Field(ge=MiB)] = 64 * MiB
     """Memory of one worker; bytes. 64 MiB holds a Python or shell function, and dozens of them fit on a Pi."""
     cpu: Cores = 0.25

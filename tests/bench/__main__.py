@@ -23,7 +23,7 @@ from tests.bench import figures as table
 from tests.bench import machine, memory, plots
 from tests.bench.stage import ROOT, end_all
 
-ALONE = ("intake", "reaction", "alarm", "cost")
+ALONE = ("intake", "reaction", "alarm", "cost", "fresh", "throughput", "fairness")
 TOGETHER = ("wear", "memory")
 PLOT = ROOT / "tests" / "bench" / "plots" / "figures.svg"
 Results = dict[str, dict[str, Any]]

@@ -87,7 +87,7 @@ class Agent:
 
         while True:
             time.sleep(SCRAPE_EVERY)
-            metrics.exposition(self.parts)
+            metrics.exposition(self.parts, {})
 
     def count(self, messages: str, seconds: str, look_every: str = "0.01") -> dict[str, Any]:
         """Wait until this many messages are acknowledged; looking costs what is measured, so look rarely where one can."""

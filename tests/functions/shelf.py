@@ -75,7 +75,7 @@ class Shelf:
             self.engine.runner = self._runner(self.loop, self.server, self.engine)
         self.engine.listeners.append(lambda settled, _invocation: self.settlements.append(settled))
         self.loop.start()
-        self.engine.start(self.functions, self.journal.pending_invocations())
+        self.engine.start(self.functions)
         self._running = True
         return self
 

@@ -153,10 +153,16 @@ def test_a_retry_that_is_due_later_waits_through_a_restart(fakes: Shelf, handler
     assert fakes.end(invocation).attempt.handed_over >= due - 1
 
 
+def small_memory(monkeypatch: pytest.MonkeyPatch, tasks: int, size: int) -> None:
+    """As much as a function's queue may hold."""
+    monkeypatch.setitem(line.Line.__init__.__kwdefaults__, "most_tasks", tasks)  # type: ignore[arg-type]
+    monkeypatch.setitem(line.Line.__init__.__kwdefaults__, "most_bytes", size)  # type: ignore[arg-type]
+
+
 def test_a_flood_is_bounded_in_memory_and_loses_nothing(
     fakes: Shelf, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line.Line.__init__, "__defaults__", (50, 10_000_000))
+    small_memory(monkeypatch, 50, 10_000_000)
     fakes.start()
     invocations = [event("echo", number) for number in range(1000)]
     fakes.record(*invocations)
@@ -175,7 +181,7 @@ def test_a_flood_is_bounded_in_memory_and_loses_nothing(
 def test_a_flood_of_large_events_on_fresh_workers_from_zero_is_fetched_to_the_last(
     fakes: Shelf, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line.Line.__init__, "__defaults__", (50, 1))  # one event fills the memory
+    small_memory(monkeypatch, 50, 1)  # one event fills the memory
     fakes.declare("echo", isolation="pod", pool=PoolSpec(0, 2))
     fakes.start()
     invocations = [event("echo", number) for number in range(20)]
@@ -188,7 +194,7 @@ def test_a_flood_of_large_events_on_fresh_workers_from_zero_is_fetched_to_the_la
 def test_a_flood_left_by_an_earlier_life_is_bounded_too_and_each_event_counted_right(
     fakes: Shelf, handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line.Line.__init__, "__defaults__", (20, 10_000_000))
+    small_memory(monkeypatch, 20, 10_000_000)
     fakes.start()
     fakes.engine.close()
     invocations = [event("echo", number) for number in range(200)]

@@ -251,7 +251,7 @@ def _marked(marker: bytes) -> list[int]:
 
 
 def test_nothing_is_left_after_many_events(shelf: Shelf) -> None:
-    shelf.shell("many", "echo 1", pool=PoolSpec(min_idle=2, max_workers=4))
+    shelf.shell("many", "echo 1", pool=PoolSpec(min_idle=2, max_workers=2))
     shelf.start()
     shelf.idle("many", 2)
     files = len(list(Path("/proc/self/fd").iterdir()))

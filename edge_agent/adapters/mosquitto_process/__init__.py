@@ -6,11 +6,12 @@ Everything it writes is in one folder (0700). Loopback without users, or on the 
 
 from edge_agent.adapters.mosquitto_process.configuration import MAX_QUEUED_BYTES, MESSAGE_LIMIT, free_port
 from edge_agent.adapters.mosquitto_process.process import Mosquitto
-from edge_agent.adapters.mosquitto_process.users import AGENT, BOARDS, Credentials, make_users
+from edge_agent.adapters.mosquitto_process.users import AGENT, BOARDS, FUNCTIONS, Credentials, make_users
 
 __all__ = [
     "AGENT",
     "BOARDS",
+    "FUNCTIONS",
     "MAX_QUEUED_BYTES",
     "MESSAGE_LIMIT",
     "Credentials",

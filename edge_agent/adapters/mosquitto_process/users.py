@@ -1,4 +1,4 @@
-"""Broker users for a Mosquitto that is open to the network: the agent, and the boards."""
+"""Broker users for a Mosquitto that is open to the network: the agent, the boards, and functions that move things."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_agent.adapters.mosquitto_process.configuration import write_private
 from edge_agent.domain.topics import ROOT, Topics
 from edge_agent.errors import Unavailable
 
-AGENT, BOARDS = "edge-agent", "boards"
+AGENT, BOARDS, FUNCTIONS = "edge-agent", "boards", "functions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,19 @@ class Credentials:
 
     agent_password: str
     boards_password: str | None
+    functions_password: str
 
 
 def make_users(folder: Path, site: str, board_filters: Sequence[str]) -> Credentials:
     """Broker users and what they may do, made once and kept. Boards may write what boards say, never an `ack` or
-    alert."""
+    alert; functions commands, states and readings of their own."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(folder / "acl", _acl(site, board_filters))
-    secret, hashes = folder / "agent.password", folder / "passwd"
-    if secret.exists() and hashes.exists():
-        return Credentials(secret.read_text().strip(), None)
-    agent, boards = secrets.token_urlsafe(24), secrets.token_urlsafe(12)
-    write_private(hashes, f"{AGENT}:{agent}\n{BOARDS}:{boards}\n")
+    secret, other, hashes = folder / "agent.password", folder / "functions.password", folder / "passwd"
+    if secret.exists() and other.exists() and hashes.exists():
+        return Credentials(secret.read_text().strip(), None, other.read_text().strip())
+    agent, boards, functions = secrets.token_urlsafe(24), secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+    write_private(hashes, f"{AGENT}:{agent}\n{BOARDS}:{boards}\n{FUNCTIONS}:{functions}\n")
     tool = shutil.which("mosquitto_passwd")
     done = (
         subprocess.run([tool or "mosquitto_passwd", "-U", str(hashes)], capture_output=True, check=False)
@@ -45,7 +46,8 @@ def make_users(folder: Path, site: str, board_filters: Sequence[str]) -> Credent
         reason = done.stderr.decode(errors="replace").strip() if done else "mosquitto_passwd is not installed"
         raise Unavailable(f"broker users cannot be made: {reason}")
     write_private(secret, agent + "\n")
-    return Credentials(agent, boards)
+    write_private(other, functions + "\n")
+    return Credentials(agent, boards, functions)
 
 
 def _acl(site: str, board_filters: Sequence[str]) -> str:
@@ -63,6 +65,11 @@ def _acl(site: str, board_filters: Sequence[str]) -> str:
             *(f"topic read {filter_}" for filter_ in reads),
             *(f"topic write {filter_}" for filter_ in (*native, *own, "homeassistant/#")),
             "topic readwrite zigbee2mqtt/#",
+            "",
+            f"user {FUNCTIONS}",
+            f"topic write {topics.command('+', '+')}",
+            f"topic readwrite {topics.all_states}",
+            f"topic write {topics.all_readings}",
             "",
         ]
     )

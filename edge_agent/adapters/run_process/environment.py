@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from edge_agent.adapters.run_process.process import Order
@@ -19,14 +20,17 @@ PATH = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin:/usr/b
 """This Python's own folder first, so that `python3 -m awslambdaric` finds what was installed beside the agent."""
 
 
-def variables(spec: FunctionSpec, address: str, folder: str, mark: str) -> dict[str, str]:
-    """The whole environment; `spec.env` may not override what the Runtime API depends on."""
+def variables(
+    spec: FunctionSpec, address: str, folder: str, mark: str, surroundings: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment; `spec.env` may override `surroundings`, but not what the Runtime API depends on."""
     words = (*spec.command, *spec.args)
     return {
         "PATH": PATH,
         "LANG": "C.UTF-8",
         "TZ": os.environ.get("TZ", ":/etc/localtime"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **surroundings,
         **spec.env,
         "AWS_LAMBDA_RUNTIME_API": address,
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,

@@ -18,6 +18,7 @@ import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -80,13 +81,15 @@ class ProcessRunner:
         secrets: Path | None = None,
         run_as: tuple[int, int] | None = None,
         groups: bool = True,
+        surroundings: Mapping[str, str] | None = None,
     ) -> None:
         """`run_as` (uid, gid) needs root; give `RuntimeServer` the same uid. `groups`: use the system's control groups where
-        it gives any."""
+        it gives any. `surroundings`: variables every worker finds unless its manifest says otherwise."""
         self._loop = loop
         self._doors = doors
         self._events = events
         self._secrets = secrets.absolute() if secrets else None
+        self._surroundings = surroundings or {}
         self._folder = folder.absolute()
         self._mark = self.mark_of(self._folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +123,9 @@ class ProcessRunner:
         read, write = -1, -1
         address = self._doors.open(worker_id)
         try:
-            variables = environment.variables(function, address, folder, f"{self._mark}/{worker_id}")
+            variables = environment.variables(
+                function, address, folder, f"{self._mark}/{worker_id}", self._surroundings
+            )
             order = environment.order(function, variables, self._secrets)
             read, write = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(read, False)

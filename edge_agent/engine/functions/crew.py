@@ -9,40 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Attempt, Failed, Outcome
+from edge_agent.engine.functions.desk import Desk
 from edge_agent.engine.functions.line import Line
-from edge_agent.engine.functions.staff import START_TIMEOUT, Hall, Staff
+from edge_agent.engine.functions.rollout import REPLACED, Rollout, served
+from edge_agent.engine.functions.staff import START_TIMEOUT, Staff, same_program
 from edge_agent.engine.functions.stats import EngineStats
 from edge_agent.engine.functions.work import (
     BUSY,
     ENDING,
     IDLE,
+    RENEWED,
     RENEWING,
     RETURNING,
     STARTING,
+    TRYING,
     Give,
-    Handover,
     Task,
     Worker,
-    xray,
 )
 
 LINGER = 1.0
 """Seconds a worker that had its one event may take to leave by itself."""
-
-
-class Desk(Hall, Protocol):
-    """What a crew needs of the engine."""
-
-    def clock(self) -> float: ...
-    def request_id(self) -> str: ...
-    def log(self, worker: Worker) -> str: ...
-    def lease(self, crew: Crew, task: Task) -> None: ...
-    def ended(self, crew: Crew, task: Task, attempt: Attempt, outcome: Outcome) -> None: ...
-    def fetch(self, crew: Crew) -> None: ...
 
 
 class Crew:
@@ -52,10 +43,11 @@ class Crew:
         self, spec: FunctionSpec, desk: Desk, plan: Callable[[float], None], chance: Random, stats: EngineStats
     ) -> None:
         self.spec = spec
-        self.line = Line()
+        self.line = Line(ordered=spec.ordered)
         self.staff = Staff(spec, desk, plan, chance, stats)
+        self.rollout = Rollout(self.staff)
         self.gone = False
-        """The function was deleted; its last workers are on their way."""
+        """There is no such function: deleted, and its last workers are on their way; or its first version is tried."""
         self._leasing = 0
         self._desk = desk
         self._plan = plan
@@ -64,13 +56,14 @@ class Crew:
     # -- tasks
 
     def take(self, task: Task, *, fetched: bool = False) -> bool:
-        """Queue a task and hand over what can be; False when it has to stay on disk for now."""
+        """Queue a task, to be handed over by `hand_over`; False when it has to stay on disk for now."""
         if not self.line.take(task, fetched=fetched):
             self._stats.overflowed[self.spec.name] += 1
             return False
+        if self.line.closing(task):
+            self._desk.hurry()
         if not self.staff.idle:
             self._plan(task.expires)
-        self.hand_over()
         return True
 
     def take_later(self, task: Task, wait: float, *, fetched: bool = False) -> bool:
@@ -101,6 +94,13 @@ class Crew:
         self.line.ended(task)
         self._fetch()
 
+    def pass_on(self, task: Task) -> None:
+        """That it has ended is on disk: the next event of its device may go."""
+        self.line.pass_on(task)
+        self._plan(self.line.wake(self._desk.monotonic()))
+        if not self.gone:
+            self.hand_over()
+
     def _fetch(self) -> None:
         if self.line.behind and self.line.low:
             self._desk.fetch(self)
@@ -127,14 +127,9 @@ class Crew:
 
     def _give(self, worker: Worker, task: Task) -> None:
         at = self._desk.clock()
-        worker.request_id = self._desk.request_id()
-        worker.task = task
-        worker.handed_over = at
+        handover = worker.take(task, self._desk.request_id(), at)
         give, worker.give = worker.give, None
         self.staff.works(worker)
-        event = task.invocation.event
-        trace = xray(event, worker.request_id, at)
-        handover = Handover(worker.request_id, int(at + self.spec.timeout * 1000), trace, self.spec.name, event)
         if give is None or not give(handover):  # nothing has left us, so the attempt has not begun
             worker.task = None
             worker.served -= 1
@@ -158,8 +153,13 @@ class Crew:
         if worker.state in (BUSY, RENEWING, ENDING):
             return False
         worker.give = give
+        trial = self.rollout.passed() if self.rollout.on(worker) else None
+        if trial is not None:
+            self._adopt(trial.spec)
         self.staff.waits(worker)
         self.hand_over()
+        if trial is not None:
+            served(trial)
         return True
 
     def left(self, worker: Worker) -> None:
@@ -174,39 +174,53 @@ class Crew:
         seconds = self._desk.monotonic() - worker.since
         worker.task = None
         worker.answered_id = worker.request_id
-        self.staff.pace.served(seconds)
+        self.staff.aim.pace.served(seconds)
         self._stats.observe_duration(self.spec.name, seconds)
         stays = self.spec.isolation != "pod" and worker.spec is self.spec and not self.gone
         if stays and self.spec.isolation == "shared":
             self.staff.rests(worker, RETURNING, max(LINGER, self.spec.timeout))
         elif stays:
             self.staff.rests(worker, RENEWING, START_TIMEOUT)
+            self._desk.renew(worker)
         else:
             self.staff.rests(worker, ENDING, LINGER)
         self._desk.ended(self, task, attempt, outcome)
 
     def cannot_start(self, worker: Worker, reason: str) -> None:
         """It said so itself (`init/error`), and will leave."""
-        self.staff.start_failed(reason)
+        self._start_failed(worker, reason)
         self.staff.rests(worker, ENDING, LINGER)
+
+    def _start_failed(self, worker: Worker, reason: str) -> None:
+        if self.rollout.on(worker):
+            self.rollout.failed(reason)
+        else:
+            self.staff.start_failed(reason)
 
     def renewed(self, worker: Worker) -> None:
         """The process that had the event is gone with all it started; the next one may ask."""
-        if worker.state == RENEWING:
-            self.staff.rests(worker, RETURNING, START_TIMEOUT)
+        if worker.state == BUSY:  # its process has left without an answer
+            reason = "its process ended before it answered"
+            self._fail(worker, Failed("worker-lost", reason, log=self._desk.log(worker)))
+        if worker.state in (BUSY, RENEWING):
+            self.staff.renewed(worker)
 
     def exited(self, worker: Worker, reason: str, tail: str, kind: str = "worker-lost") -> None:
         """It is gone, whatever it was doing."""
         self.staff.gone(worker)
-        if worker.state == STARTING:
+        if worker.state in (STARTING, TRYING, RENEWED):
             printed = f"; it printed: {tail}" if tail else ""
-            self.staff.start_failed(f"its worker {reason} before it asked for an event{printed}")
+            self._start_failed(worker, f"its worker {reason} before it asked for an event{printed}")
         elif worker.task is not None:
-            task, attempt = worker.task, worker.attempt(0.0)
-            worker.task = None
-            failed = Failed(kind, f"its worker {reason} before it answered", log=tail)
-            self._desk.ended(self, task, attempt, failed)
+            self._fail(worker, Failed(kind, f"its worker {reason} before it answered", log=tail))
         self.fill()
+
+    def _fail(self, worker: Worker, failed: Failed) -> None:
+        """The event it holds has no answer."""
+        assert worker.task is not None
+        task, attempt = worker.task, worker.attempt(0.0)
+        worker.task = None
+        self._desk.ended(self, task, attempt, failed)
 
     # -- time
 
@@ -222,45 +236,64 @@ class Crew:
             self._expire(self.line.next())
         if task is not None:
             soonest = min(soonest, task.expires)
-        self._plan(min(soonest, self.staff.let_go()))
+        self._plan(min(soonest, self.staff.review()))
         self.hand_over()
 
     def _overdue(self, worker: Worker) -> None:
         if worker.state == BUSY:
             self._time_out(worker)
-        elif worker.state == STARTING:
+        elif worker.state in (STARTING, TRYING, RENEWED):
             tail = self._desk.log(worker)
             printed = f"; it printed: {tail}" if tail else ""
-            self.staff.start_failed(f"its worker did not ask for an event within {START_TIMEOUT:g} s{printed}")
+            self._start_failed(worker, f"its worker did not ask for an event within {START_TIMEOUT:g} s{printed}")
             self.staff.end(worker)
         else:
+            if worker.state == RENEWING:
+                self.staff.trouble(f"its worker had no fresh process within {START_TIMEOUT:g} s")
             self.staff.end(worker)
 
     def _time_out(self, worker: Worker) -> None:
         """Kill first: what it may still do must not outlive the word that it failed."""
-        assert worker.task is not None
-        task, attempt = worker.task, worker.attempt(0.0)
-        worker.task = None
         self.staff.end(worker)
         reason = f"did not answer within {worker.spec.timeout:g} s"
-        self._desk.ended(self, task, attempt, Failed("timeout", reason, log=self._desk.log(worker)))
+        self._fail(worker, Failed("timeout", reason, log=self._desk.log(worker)))
 
     # -- versions
 
     def replace(self, spec: FunctionSpec) -> None:
-        """Go on with another version: who is free is replaced, who works may finish."""
+        """Go on with another version: who is free is replaced, if it is another program, and who works may finish."""
+        self.rollout.cancel(REPLACED)
+        self._adopt(spec, fresh=self.gone or not same_program(self.spec, spec))
+        self.hand_over()
+
+    def _adopt(self, spec: FunctionSpec, *, fresh: bool = True) -> None:
         self.spec = spec
         self.gone = False
-        self.staff.replace(spec)
-        self.hand_over()
+        self.line.arrange(ordered=spec.ordered)
+        self.staff.replace(spec, fresh=fresh)
+
+    def scale(self, min_idle: int | None) -> None:
+        """An operator's word on how many wait; None: the manifest's again."""
+        self.staff.scale(min_idle)
+        self.fill()
 
     def dismiss(self) -> list[Task]:
         """The function is deleted: nothing new starts, who works may finish. The tasks that no worker holds."""
+        if not self.gone:  # else what is tried is its first version, which no manifest has yet
+            self.rollout.cancel("the function was deleted")
         self.gone = True
         self.staff.end_free()
-        return list(self.line.drain())
+        return self.line.drain()
 
     def status(self) -> dict[str, Any]:
-        """For pages and people: plain values."""
-        queue = {"queued": len(self.line) + self._leasing, "retrying": self.line.waiting, "on_disk": self.line.behind}
-        return self.staff.status() | queue
+        """For pages and people, plain values. `workers` by state; `queued` in memory, `retrying` later, more `on_disk`.
+
+        `desired` workers, of which `min_idle` are to wait because the `schedule` window or the operator's `override` (None:
+        neither) or the manifest say so; `concurrency` on average of the `stable` and the `panic` window (60 s, 6 s), and
+        whether there is `panic`; `last_error` of a start (empty: the last one worked), after which the `next_start` is
+        tried in so many seconds; the version that is `trying` to take over (`Rollout.status`).
+        """
+        queued = len(self.line) + self._leasing
+        in_memory = queued + self.line.held_back
+        queue = {"queued": in_memory, "retrying": self.line.waiting, "on_disk": self.line.behind}
+        return self.staff.status(queued) | queue | {"trying": self.rollout.status()}

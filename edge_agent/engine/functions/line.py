@@ -1,7 +1,8 @@
 """The queue of one function: bounded in memory, unbounded on disk.
 
 Guarantee: nothing is dropped. What does not fit stays in the journal, where it is anyway, and is fetched when there is
-room; order is kept, because once one event had to stay outside, later ones do too.
+room; order is kept, because once one event had to stay outside, later ones do too. `ordered`: of each device the oldest
+alone is ready (`lanes`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterator
 
+from edge_agent.engine.functions.lanes import Lanes, key_of
 from edge_agent.engine.functions.work import Task
 
 MOST_TASKS = 10_000
@@ -19,21 +20,21 @@ MOST_BYTES = 16 * 1024 * 1024
 
 
 class Line:
-    """Tasks that are ready, those that wait for their next attempt, and the word that there is more on disk."""
+    """Tasks that are ready, those that wait for their next attempt or for an earlier event of their device, and the word
+    that there is more on disk."""
 
-    def __init__(self, most_tasks: int = MOST_TASKS, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, *, ordered: bool = False, most_tasks: int = MOST_TASKS, most_bytes: int = MOST_BYTES) -> None:
         self._ready: deque[Task] = deque()
         self._later: list[tuple[float, int, Task]] = []
         self._numbers = itertools.count()
         self._bytes = 0
         self._most_tasks = most_tasks
         self._most_bytes = most_bytes
+        self._lanes = Lanes() if ordered else None
         self.known: dict[str, Task] = {}
-        """By event id: everything in memory that has not ended, what workers hold included."""
+        """By event id, in the order taken: everything in memory that has not ended, what workers hold included."""
         self.behind = False
         """There is more on disk."""
-        self.earlier: set[str] = set()
-        """Ids on disk that an earlier life of the agent may have handed over already: they need a new lease."""
 
     def __len__(self) -> int:
         """Ready ones."""
@@ -45,6 +46,11 @@ class Line:
         return len(self._later)
 
     @property
+    def held_back(self) -> int:
+        """Those that wait for an earlier event of their device."""
+        return self._lanes.waiting if self._lanes is not None else 0
+
+    @property
     def full(self) -> bool:
         return len(self.known) >= self._most_tasks or (self._bytes >= self._most_bytes and bool(self.known))
 
@@ -52,6 +58,11 @@ class Line:
     def low(self) -> bool:
         """Time to fetch what is on disk?"""
         return len(self.known) <= self._most_tasks // 4 and self._bytes <= self._most_bytes // 4
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """(tasks, bytes) that can be taken, one at least."""
+        return max(1, self._most_tasks - len(self.known)), max(1, self._most_bytes - self._bytes)
 
     def take(self, task: Task, *, fetched: bool = False, due: float = 0.0) -> bool:
         """Queue a task, from `due` (monotonic seconds) on; False when it has to stay on disk for now.
@@ -63,11 +74,19 @@ class Line:
             return False
         self.known[task.invocation.id] = task
         self._bytes += len(task.invocation.event)
-        if due:
-            self.put_off(task, due)
+        task.due = due
+        if self._lanes is not None:
+            task.key = key_of(task.invocation)
+            if not self._lanes.enter(task):
+                return True
+        self._admit(task)
+        return True
+
+    def _admit(self, task: Task) -> None:
+        if task.due:
+            self.put_off(task, task.due)
         else:
             self._ready.append(task)
-        return True
 
     def next(self) -> Task:
         return self._ready.popleft()
@@ -93,9 +112,53 @@ class Line:
         if self.known.pop(task.invocation.id, None) is not None:
             self._bytes -= len(task.invocation.event)
 
-    def drain(self) -> Iterator[Task]:
+    # -- order
+
+    @property
+    def ordered(self) -> bool:
+        return self._lanes is not None
+
+    def closes(self, task: Task) -> bool:
+        """It has ended; does another wait until that is on disk?"""
+        return self._lanes is not None and self._lanes.closes(task)
+
+    def closing(self, task: Task) -> bool:
+        """Does it wait only until the end of the one before is on disk?"""
+        return self._lanes is not None and self._lanes.closing(task)
+
+    def pass_on(self, task: Task) -> None:
+        """Its end is on disk: the next event of its device may go."""
+        if self._lanes is not None and (following := self._lanes.over(task)) is not None:
+            self._admit(following)
+
+    def arrange(self, *, ordered: bool) -> None:
+        """Keep order from now on, or keep it no longer; what workers hold is let be."""
+        if ordered == self.ordered:
+            return
+        if self._lanes is not None:
+            waiting = set(self._lanes.drain())
+            self._lanes = None
+            for task in self.known.values():
+                if task in waiting:
+                    self._admit(task)
+            return
+        lanes, ready = Lanes(), set(self._ready)
+        for task in self.known.values():
+            task.key = key_of(task.invocation)
+            if task not in ready:
+                lanes.hold(task)
+        kept = {task for task in self.known.values() if task in ready and lanes.enter(task)}
+        self._ready = deque(task for task in self._ready if task in kept)
+        self._lanes = lanes
+
+    def drain(self) -> list[Task]:
         """Every task no worker holds, for good: the function is gone."""
         tasks = [*self._ready, *(task for _, _, task in self._later)]
         self._ready.clear()
         self._later.clear()
-        yield from tasks
+        if self._lanes is not None:
+            blocked = list(self._lanes.drain())
+            for task in tasks:
+                self._lanes.drop(task)
+            tasks += blocked
+        return tasks

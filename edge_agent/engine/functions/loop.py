@@ -72,6 +72,8 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.after: list[Callable[[], None]] = []
         """Called at the end of every turn: what gathers work and hands it on in one piece."""
+        self.turns = 0
+        """How often it has looked at what is ready."""
         self.faults = 0
         """Callbacks that raised; each is a defect of ours and is logged with its trace."""
 
@@ -145,7 +147,9 @@ class Loop:
 
     def _run(self) -> None:
         while not (self._closing and not self._inbox):
-            for fd, mask in self._epoll.poll(self._pause()):
+            ready_now = self._epoll.poll(self._pause())
+            self.turns += 1
+            for fd, mask in ready_now:
                 ready = self._ready.get(fd)
                 if ready is not None:
                     self._guarded(ready, mask)
@@ -164,8 +168,9 @@ class Loop:
         return max(0.0, alarms[0][0] - time.monotonic()) if alarms else -1
 
     def _ring(self) -> None:
-        alarms = self._alarms
-        while alarms and alarms[0][0] <= time.monotonic():
+        """Those due by now: what is set to `now` from here on comes after a look at what is ready."""
+        alarms, now = self._alarms, time.monotonic()
+        while alarms and alarms[0][0] <= now:
             when, _, alarm = heapq.heappop(alarms)
             if alarm.when == when:
                 self._guarded(alarm.ring)

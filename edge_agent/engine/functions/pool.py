@@ -1,21 +1,23 @@
 """How many workers does a function need? Pure arithmetic: counts in, a number out.
 
-Cold, warm and hot are one mechanism: `min_idle` workers kept waiting, more while events queue, never above `max_workers`,
-and those too many are let go after `idle_timeout`.
+Cold, warm and hot are one mechanism: `min_idle` workers kept waiting, more while events queue or have been many lately,
+never above `max_workers`, and those too many are let go after `idle_timeout`.
+
+Wanted are, for `pod`: one for each event in work or queued, and beside them `min_idle` and `ahead`. For `process` and
+`shared`: what the queue is worth now, or what the last minute asks for (`demand`), whichever is more; and at least
+`min_idle` beside those whose event lasts longer than a start takes.
+
+Not chosen: Knative's averages alone. They grow with a queue of a thousand events that one worker clears in a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
-from random import Random
 
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine.functions.retry import pause
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
-"""Seconds without a start after the first failed one, and at most."""
 NOTICEABLE = 0.05
 """Seconds: nobody minds a queue that is gone by then, however quick a start would be."""
 
@@ -28,10 +30,32 @@ class Census:
     idle: int = 0
     busy: int = 0
     ending: int = 0
+    late: int = 0
+    """Of the busy: those that have been for longer than a start takes, so that no one should wait for them."""
+
+    @property
+    def ready(self) -> int:
+        return self.coming + self.idle + self.busy
 
     @property
     def alive(self) -> int:
-        return self.coming + self.idle + self.busy + self.ending
+        return self.ready + self.ending
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted besides workers for the present queue."""
+
+    min_idle: int = 0
+    """Waiting: what manifest, schedule or operator say now."""
+    desired: int = 0
+    """`process`, `shared`: workers in all, as the windows have it (`demand`)."""
+    ahead: int = 0
+    """`pod`: waiting beyond `min_idle`, for events expected while a start takes."""
+    recent: int = 0
+    """`process`, `shared`: in use on average of the last minute, rounded up generously."""
+    panic: bool = False
+    """Nobody is let go."""
 
 
 @dataclass(slots=True)
@@ -40,6 +64,8 @@ class Pace:
 
     start: float = 0.0
     service: float = 0.0
+    renewal: float = 0.0
+    """`process`: from an answer to the next question."""
 
     def started(self, seconds: float) -> None:
         self.start += (seconds - self.start) * (0.3 if self.start else 1.0)
@@ -47,57 +73,47 @@ class Pace:
     def served(self, seconds: float) -> None:
         self.service += (seconds - self.service) * (0.1 if self.service else 1.0)
 
+    def renewed(self, seconds: float) -> None:
+        self.renewal += (seconds - self.renewal) * (0.1 if self.renewal else 1.0)
 
-def to_start(spec: FunctionSpec, census: Census, queued: int, pace: Pace) -> int:
-    """How many workers to start now.
+    @property
+    def noticeable_start(self) -> float:
+        return max(self.start, NOTICEABLE)
 
-    A fresh worker per event: one for each queued event, and `min_idle` beside. Workers that serve many: another one only
-    if those there would need longer for the queue than its start takes, because starting a runtime costs a small
-    machine more than hundreds of quick events.
+
+def wanted(spec: FunctionSpec, census: Census, queued: int, pace: Pace, wish: Wish) -> int:
+    """How many workers there should be, those that end not counted; at most `max_workers`."""
+    if spec.isolation == "pod":
+        number = census.busy + queued + wish.min_idle + wish.ahead
+    else:
+        number = max(_worth(census.busy, queued, pace), wish.desired, census.late + wish.min_idle)
+    return min(number, spec.pool.max_workers)
+
+
+def to_start(spec: FunctionSpec, census: Census, queued: int, pace: Pace, wish: Wish) -> int:
+    """How many workers to start now."""
+    missing = wanted(spec, census, queued, pace, wish) - census.ready
+    return max(0, min(spec.pool.max_workers - census.alive, missing))
+
+
+def _worth(busy: int, queued: int, pace: Pace) -> int:
+    """How many workers that serve many the queue is worth.
+
+    One more only if those there would need longer for the queue than its start takes, because starting a runtime costs
+    a small machine more than hundreds of quick events.
     """
-    room = spec.pool.max_workers - census.alive
-    waiting = census.coming + census.idle
-    if spec.isolation == "shared":
-        wanted = _to_share(census.busy, queued, pace)
-        return max(0, min(room, max(wanted, spec.pool.min_idle) - waiting - census.busy))
-    return max(0, min(room, queued + spec.pool.min_idle - waiting))
-
-
-def _to_share(busy: int, queued: int, pace: Pace) -> int:
-    """How many workers the queue is worth."""
     if not queued:
         return 0
     if not pace.service:
         return busy + queued
-    return max(1, min(busy + queued, ceil(queued * pace.service / max(pace.start, NOTICEABLE))))
+    return max(1, min(busy + queued, ceil(queued * (pace.service + pace.renewal) / pace.noticeable_start)))
 
 
-def to_let_go(spec: FunctionSpec, idle_since: Iterable[float], now: float) -> int:
-    """How many of the idle workers have idled too long; `min_idle` stay."""
-    since = sorted(idle_since)
-    too_long = sum(1 for at in since if now - at >= spec.pool.idle_timeout)
-    return min(too_long, max(0, len(since) - spec.pool.min_idle))
-
-
-class Backoff:
-    """Starts that fail are tried again less and less often: a broken function must not keep a small machine busy."""
-
-    __slots__ = ("failures", "until")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.until = 0.0
-
-    def failed(self, now: float, chance: Random) -> None:
-        self.failures += 1
-        self.until = now + pause(self.failures, chance, first=FIRST_BACKOFF, longest=LONGEST_BACKOFF)
-
-    def worked(self) -> None:
-        self.failures = 0
-        self.until = 0.0
-
-    def allows(self, wanted: int, coming: int, now: float) -> int:
-        """How many of `wanted` may start now: all of them, or one at a time on probation after a failure."""
-        if not self.failures:
-            return wanted
-        return min(wanted, 1) if now >= self.until and not coming else 0
+def to_let_go(spec: FunctionSpec, census: Census, wish: Wish, idle_since: Iterable[float], now: float) -> int:
+    """How many of the idle workers have idled too long and are not wanted."""
+    if wish.panic:
+        return 0
+    too_long = sum(1 for at in idle_since if now - at >= spec.pool.idle_timeout)
+    # who waits beside those in use is not let go as soon as one of them is back, only to be started again with the next event
+    in_use = max(census.busy, wish.recent if wish.min_idle else 0)
+    return max(0, min(too_long, census.ready - wanted(spec, replace(census, late=in_use), 0, Pace(), wish)))

@@ -14,10 +14,13 @@ log = logging.getLogger(__name__)
 
 STARTING, IDLE, BUSY, ENDING = "starting", "idle", "busy", "ending"
 """A worker was started; waits in `next`; has an event; is to go."""
-RETURNING, RENEWING = "returning", "renewing"
-"""It has answered: the same process will ask again; or its process gives way to a fresh one, which will."""
+RETURNING, RENEWING, RENEWED = "returning", "renewing", "renewed"
+"""It has answered: the same process will ask again; its process gives way to a fresh one; which is there, and will ask."""
+TRYING = "trying"
+"""It was started to show that a new version can."""
+STATES = (STARTING, IDLE, BUSY, ENDING, RETURNING, RENEWING, RENEWED, TRYING)
 
-TRACEPARENT = re.compile(rb'"traceparent"\s*:\s*"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"')
+TRACEPARENT = re.compile(rb'"traceparent"\s*:\s*"([0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})"')
 """W3C Trace Context, 3.2: version, trace id, parent id, flags."""
 
 
@@ -39,7 +42,7 @@ Give = Callable[[Handover], bool]
 class Task:
     """One invocation on its way. `leased` says that attempt `number` is on disk and may be handed over."""
 
-    __slots__ = ("dispatched", "expires", "invocation", "leased", "number", "on_outcome")
+    __slots__ = ("dispatched", "due", "expires", "invocation", "key", "leased", "number", "on_outcome")
 
     def __init__(self, invocation: Invocation, number: int, leased: bool, expires: float, dispatched: float) -> None:
         self.invocation = invocation
@@ -50,6 +53,10 @@ class Task:
         self.dispatched = dispatched
         self.on_outcome: Callable[[Outcome], None] | None = None
         """Set when somebody waits for the answer: then there is one attempt."""
+        self.due = 0.0
+        """Not to be handed over before, monotonic seconds."""
+        self.key = ""
+        """Whose events must not overtake it (`lanes`)."""
 
     def tell(self, outcome: Outcome) -> None:
         """Answer who waits; what goes wrong there is theirs."""
@@ -93,10 +100,23 @@ class Worker:
         self.init_ms = 0.0
         self.served = 0
 
+    @property
+    def fresh(self) -> bool:
+        """Its process has had no event."""
+        return self.served == 0 or self.state == RENEWED
+
     def enter(self, state: str, now: float, deadline: float = float("inf")) -> None:
         self.state = state
         self.since = now
         self.deadline = deadline
+
+    def take(self, task: Task, request_id: str, at: float) -> Handover:
+        """It is to have this event, from `at` (epoch milliseconds) on."""
+        self.task = task
+        self.request_id = request_id
+        self.handed_over = at
+        event, deadline = task.invocation.event, int(at + self.spec.timeout * 1000)
+        return Handover(request_id, deadline, xray(event, request_id, at), self.spec.name, event)
 
     def attempt(self, answered: float) -> Attempt:
         """The attempt this worker carries, as it stands."""
@@ -117,6 +137,6 @@ def xray(event: bytes, request_id: str, now: float) -> str:
     `now` is epoch milliseconds.
     """
     if (at := event.find(b'"traceparent"', 0, 4096)) >= 0 and (found := TRACEPARENT.match(event, at)):
-        trace, parent, flags = (part.decode() for part in found.groups())
+        _, trace, parent, flags = found[1].decode().split("-")
         return f"Root=1-{trace[:8]}-{trace[8:]};Parent={parent};Sampled={int(flags, 16) & 1}"
     return f"Root=1-{int(now / 1000):08x}-{request_id.replace('-', '')[:24]}"
