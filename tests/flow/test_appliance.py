@@ -109,6 +109,22 @@ def broker() -> Iterator[Broker]:
         yield broker
 
 
+def test_a_function_finds_the_broker_in_its_environment_unless_its_manifest_says_otherwise(
+    tmp_path: Path, broker: Broker
+) -> None:
+    manifests = functions(tmp_path)
+    tells = """printf '{"said": "%s"}' "$MQTT_HOST $MQTT_PORT $MQTT_SITE $MQTT_USER" > event\n"""
+    main = tmp_path / "hello" / "main.sh"
+    main.write_text(main.read_text().replace('echo "working on $ID"\n', tells))
+    settings = {"functions.mqtt_user": "functions"}
+    with Agent(tmp_path, broker.port, manifests=manifests, settings=settings) as agent:
+        answer = agent.post("/functions/hello/invocations", {})
+        assert answer.json() == {"said": f"127.0.0.1 {broker.port} home functions"}
+        agent.declare(manifests.replace("pool:", "env: {MQTT_SITE: barn}\n      pool:"))
+        agent.reload()
+        eventually(lambda: agent.post("/functions/hello/invocations", {}).json()["said"].split()[2] == "barn")
+
+
 def test_a_reading_fires_a_rule_runs_a_function_and_the_lan_is_told_until_it_is_over(
     tmp_path: Path, broker: Broker
 ) -> None:

@@ -15,7 +15,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_agent.adapters.mosquitto_process import BOARDS, Mosquitto, free_port, make_users
+from edge_agent.adapters.mosquitto_process import BOARDS, FUNCTIONS, Mosquitto, free_port, make_users
 from edge_agent.errors import Unavailable
 from tests.waiting import eventually
 
@@ -158,6 +158,26 @@ def test_on_a_network_it_asks_for_a_password_and_a_board_may_not_write_what_the_
         leave(agent)
         leave(board)
     assert topics == ["edge/v1/home/devices/a/readings", "tele/plug/SENSOR", "edge/v1/home/devices/a/ack"]
+
+
+def test_on_a_network_a_function_may_move_things_and_not_speak_as_the_agent(tmp_path: Path) -> None:
+    users = make_users(tmp_path, "home", [])
+    assert make_users(tmp_path, "home", []).functions_password == users.functions_password
+    with broker(tmp_path, lan=True) as mosquitto:
+        agent = connect(mosquitto.port, "agent", user=("edge-agent", users.agent_password))
+        agent.subscribe("#", 1)
+        function = connect(mosquitto.port, "function", user=(FUNCTIONS, users.functions_password))
+        function.subscribe("edge/v1/home/devices/+/state/+", 1)
+        for topic in ("edge/v1/home/alerts/r/a", "edge/v1/home/devices/a/ack", "edge/v1/home/devices/a/cmd/pump"):
+            function.publish(topic, b"1", 1)
+        eventually(lambda: agent.seen)  # type: ignore[attr-defined]
+        agent.publish("edge/v1/home/devices/a/state/pump", b"on", 1)
+        eventually(lambda: function.seen)  # type: ignore[attr-defined]
+        topics = [topic for topic, _ in agent.seen]  # type: ignore[attr-defined]
+        leave(agent)
+        leave(function)
+    assert topics[0] == "edge/v1/home/devices/a/cmd/pump"
+    assert function.seen == [("edge/v1/home/devices/a/state/pump", b"on")]  # type: ignore[attr-defined]
 
 
 def test_it_ends_with_an_agent_that_was_killed(tmp_path: Path) -> None:
