@@ -4,8 +4,8 @@ runner       what the engine asks of it, and what it is told
 environment  what a worker finds around it
 output       what it prints
 launcher     the agent's end of the keeper
-keeper       the small process that starts workers, ends them and tidies up: `process` (one of them), `strays` (who
-             got away), `watch` (who uses too much), `cgroups` (the kernel's limits), `hierarchy` (where they are)
+keeper       the small process that starts workers, ends them and tidies up: `place` (a worker's), `process` (one of them),
+             `strays` (who got away), `watch` (who uses too much), `cgroups` (the kernel's limits), `hierarchy` (where they are)
 """
 
 from __future__ import annotations

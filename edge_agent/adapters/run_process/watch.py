@@ -11,13 +11,10 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from edge_agent.adapters.run_process import strays
 from edge_agent.adapters.run_process.cgroups import Groups
-
-if TYPE_CHECKING:
-    from edge_agent.adapters.run_process.keeper import Place
+from edge_agent.adapters.run_process.place import Place
 
 PROCESSES = 256
 """A worker's processes and threads; without a group its processes. Node starts a dozen threads, a JVM a few dozen."""

@@ -40,7 +40,7 @@ class Crew:
     """Lives on the loop's thread only. `plan(when)` has `review` called at `when` (monotonic seconds) or before."""
 
     def __init__(
-        self, spec: FunctionSpec, desk: Desk, plan: Callable[[float], None], chance: Random, stats: EngineStats
+        self, spec: FunctionSpec, desk: Desk[Crew], plan: Callable[[float], None], chance: Random, stats: EngineStats
     ) -> None:
         self.spec = spec
         self.line = Line(ordered=spec.ordered)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Attempt, Outcome
 from edge_agent.engine.functions.work import Task, Worker
 
-if TYPE_CHECKING:
-    from edge_agent.engine.functions.crew import Crew
+Crew = TypeVar("Crew", contravariant=True)
 
 
 class Hall(Protocol):
@@ -30,7 +29,7 @@ class Hall(Protocol):
     def kill(self, worker: Worker) -> None: ...
 
 
-class Desk(Hall, Protocol):
+class Desk(Hall, Protocol[Crew]):
     """Where events come from, and where what became of them goes."""
 
     def request_id(self) -> str: ...
