@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.adapters.journal_sqlite import deadletters, events, rows, salvage, schema
+from edge_agent.adapters.journal_sqlite.checkpoints import Checkpoints
 from edge_agent.adapters.journal_sqlite.reads import Reads
 from edge_agent.adapters.journal_sqlite.writer import DiskTrouble, Op, Then, Waiting, Writer
 from edge_agent.domain.deadletters import Selection
@@ -52,6 +53,7 @@ class SqliteJournal(Reads):
         self._dead_seen: tuple[int, int | None] = (0, None)
         self._db = self._open()
         self._fill_wal()
+        self._checkpoints = Checkpoints(str(self.path), self._db)
         super().__init__(str(self.path))
         self.writer = Writer(
             self._write_group, linger=linger, batch=batch, on_trouble=lambda why: on_alarm("disk", why)
@@ -122,6 +124,7 @@ class SqliteJournal(Reads):
                     waiting.op(db)
             told.flush()
             db.execute("COMMIT")
+            self._checkpoints.look()
         except sqlite3.OperationalError as error:
             self._roll_back()
             if "malformed" in str(error):
@@ -136,12 +139,15 @@ class SqliteJournal(Reads):
             self._db.execute("ROLLBACK")
 
     def _replace_damaged(self, why: str) -> None:
+        self._checkpoints.close()
         self._db.close()
         self._db = self._start_anew(why)
+        self._checkpoints = Checkpoints(str(self.path), self._db)
         self.reconnect()
 
     def close(self) -> None:
         self.writer.close()
+        self._checkpoints.close()
         super().close()
         self._db.close()
 

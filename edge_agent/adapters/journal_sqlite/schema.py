@@ -46,8 +46,8 @@ MIGRATIONS: tuple[str, ...] = (
 """Each is applied once, in order; `PRAGMA user_version` says how many have been. Never edit one that was released."""
 
 
-WAL_BYTES = 4_200_000
-"""A little more than the thousand pages after which SQLite begins the log anew (wal_autocheckpoint)."""
+WAL_BYTES = 5_400_000
+"""The thousand pages after which the log is copied (`checkpoints`), and those that come while it is."""
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
