@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edge_agent.cli import printing
+from edge_agent.cli import imaging, printing
 from edge_agent.cli.client import Agent
 from edge_agent.cli.options import named, output, with_agent
 from edge_agent.domain.quantities import format_size
@@ -29,7 +29,15 @@ COLUMNS: list[printing.Column] = [
 
 @click.command()
 @click.argument("what", metavar="FOLDER|NAME", shell_complete=named("functions"))
-@click.option("--image", help="Run this image instead of the folder's source.")
+@click.option("--image", help="Run this image; nothing is built.")
+@click.option(
+    "--platform", "platforms", multiple=True, help="Build for this processor, such as linux/arm64; several times."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Configuration with the [registry] to push to. Default: /etc/edge-agent/edge.toml, and EDGE_REGISTRY__ADDRESS.",
+)
 @click.option("--rollback", is_flag=True, help="Go back to the version of NAME that served before.")
 @click.option(
     "--to", "version", default="", help="With --rollback: go back to this version (edgectl functions versions)."
@@ -38,10 +46,21 @@ COLUMNS: list[printing.Column] = [
 @output()
 @with_agent
 def deploy(
-    agent: Agent, what: str, image: str | None, rollback: bool, version: str, dry_run: bool, output: str
+    agent: Agent,
+    what: str,
+    image: str | None,
+    platforms: tuple[str, ...],
+    config: Path | None,
+    rollback: bool,
+    version: str,
+    dry_run: bool,
+    output: str,
 ) -> None:
-    """Roll a function's folder out while events flow. The agent keeps a copy, starts a worker of it beside the version that
-    serves, and lets it take over once it asks for an event; when it cannot start, everything stays as it was (exit 1).
+    """Roll a function's folder out while events flow. The agent starts a worker of it beside the version that serves, and lets
+    it take over once it asks for an event; when it cannot start, everything stays as it was (exit 1).
+
+    Without a registry the agent keeps a copy of the folder. With one ([registry] in the configuration) a folder with a
+    Containerfile is built into an image here, by buildah, and pushed; the agent is given its digest.
 
     \b
     Example:
@@ -55,7 +74,7 @@ def deploy(
     if rollback:
         name, body = _name(what), {"version": version or "previous"}
     else:
-        name, body = _asked(Path(what), image)
+        name, body = _asked(Path(what), image, platforms, config, dry_run=dry_run)
     told = agent.post("functions", name, "deployments", body=body, dry_run="true" if dry_run else "")
     if told["state"] == "trying":
         told = _watch(agent, name, told["version"])
@@ -92,7 +111,9 @@ def _name(what: str) -> str:
     return Path(what).resolve().name if "/" in what else what
 
 
-def _asked(folder: Path, image: str | None) -> tuple[str, dict[str, Any]]:
+def _asked(
+    folder: Path, image: str | None, platforms: tuple[str, ...], config: Path | None, *, dry_run: bool
+) -> tuple[str, dict[str, Any]]:
     """(the function's name, what to ask the agent). Errors: `Invalid`, `UsageError`."""
     from edge_agent.manifests import load_paths
 
@@ -106,7 +127,14 @@ def _asked(folder: Path, image: str | None) -> tuple[str, dict[str, Any]]:
     (name,) = found.functions
     if found.rules:
         click.echo(f"its rules are not deployed: edgectl apply -f {folder}", err=True)
+    settings = imaging.settings(config) if image is None else None
+    if settings is not None and imaging.wanted(folder, settings):
+        local = f"{settings.registry.address}/{name}:dry-run"
+        image = local if dry_run else imaging.publish(folder, name, settings, platforms)
     if image is None:
+        if platforms:
+            hint = "an image is built where the configuration has a [registry] and the folder a Containerfile"
+            raise click.UsageError(f"--platform goes with an image: {hint}")
         return name, {"folder": str(folder.resolve())}
     manifest = found.documents["Function", name]
     spec = {key: value for key, value in manifest["spec"].items() if key != "source"} | {"image": image}
