@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import hashlib
 import logging
-import os
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from edge_agent.adapters.run_process import ProcessRunner
-from edge_agent.app import parts, restore, usage
+from edge_agent.app import cluster, parts, restore, usage, workers
 from edge_agent.app.actions import Actions
 from edge_agent.app.clock import now_ms
 from edge_agent.app.deployments import Deployments
@@ -55,14 +51,12 @@ class Appliance(Queries, Actions):
         self.started = now_ms()
         self._lock_file = self._only_one()
         self.parts = parts.build(settings, self, self._session)
-        self.declared = Declared(self.parts)
+        self._cluster = cluster.make(self.parts)
+        self.declared = Declared(self.parts, self._cluster.resources if self._cluster else None)
         self.deployments = Deployments(self.parts, self.declared)
-        loop, engine = self.parts.loop, self.parts.engine
+        engine = self.parts.engine
         self._runtime = RuntimeServer(engine)
-        folder = worker_folder(settings.data.dir)
-        self.runner = engine.runner = ProcessRunner(
-            loop, self._runtime, engine, folder, secrets=settings.secrets_dir, surroundings=surroundings(settings)
-        )
+        self.runner = engine.runner = workers.make(self.parts, self._runtime, lambda: self.declared.functions)
         self._jobs = Jobs()
         self._drain_now = threading.Event()
         self._stopping = threading.Event()
@@ -88,6 +82,8 @@ class Appliance(Queries, Actions):
         usage.begin(p)
         p.loop.start()
         p.engine.start(self.declared.functions)
+        if self._cluster:
+            self._cluster.start(self.declared.renew)
         self._jobs.every(0.25, self._tick)
         self._jobs.every(0.5, self._announce)
         self._jobs.every(HEARTBEAT, self._heartbeat)
@@ -108,10 +104,13 @@ class Appliance(Queries, Actions):
             return
         self._stopping.set()
         self._jobs.stop()
+        if self._cluster:
+            self._cluster.stop()
         p.broker.stop(farewell=(p.topics.status, b'{"state":"offline"}'))
         p.engine.close(grace=1.0)
         p.loop.ask(self._runtime.close_all)
         p.loop.close()
+        p.scaled.keep()
         usage.keep(p)
         self._drain_now.set()
         if self._drainer.is_alive():
@@ -138,9 +137,13 @@ class Appliance(Queries, Actions):
 
     def dispatch(self, invocations: Sequence[Invocation]) -> None:
         self.parts.engine.submit(invocations)
+        if self._cluster:
+            self._cluster.reports.dispatched(invocations)
 
     def tell(self, alerts: Sequence[Alert]) -> None:
         self.parts.teller.tell(alerts)
+        if self._cluster:
+            self._cluster.reports.fired(alerts)
         for alert in alerts:
             words = alert.message if alert.state == "firing" else f"over: {alert.ended}"
             log.info("%s%s", "past " if alert.late else "", words, extra={"id": alert.id})
@@ -206,6 +209,7 @@ class Appliance(Queries, Actions):
                 self.parts.news.publish("device", device.show())
 
     def _keep_books(self) -> None:
+        self.parts.scaled.keep()
         usage.keep(self.parts)
         self.parts.journal.bound_dead_letters()
 
@@ -233,24 +237,3 @@ class Appliance(Queries, Actions):
             self.parts.drain.run()
             if self._stopping.is_set():
                 return
-
-
-def surroundings(settings: Settings) -> dict[str, str]:
-    """What every function finds in its environment unless its manifest says otherwise: how to reach the broker."""
-    mqtt = settings.mqtt
-    known = {"MQTT_HOST": mqtt.host, "MQTT_PORT": str(mqtt.port), "MQTT_SITE": settings.site}
-    known |= {"MQTT_USER": settings.functions.mqtt_user} if settings.functions.mqtt_user else {}
-    return known | ({"MQTT_CA_FILE": str(mqtt.tls_ca)} if mqtt.tls_ca else {})
-
-
-def worker_folder(data: Path) -> Path:
-    """Where workers keep what they need while they live: in memory where there is any, for every fresh one makes and
-    removes a folder, and that would be writes on the card."""
-    name = f"edge-workers-{os.getuid()}-{hashlib.blake2b(str(data).encode(), digest_size=6).hexdigest()}"
-    for variable in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
-        place = os.environ.get(variable, "")
-        if place and Path(place).is_dir():
-            return Path(place) / name
-    shared = Path("/dev/shm") / name  # noqa: S108 - the runner makes the folder anew, 0700
-    taken = shared.exists() and shared.lstat().st_uid != os.getuid()
-    return shared if os.access(shared.parent, os.W_OK) and not taken else data / "workers"

@@ -67,6 +67,7 @@ class Actions(DeadLetters):
     # -- manifests
 
     def put_manifest(self, kind: str, name: str, manifest: Json, *, if_match: str = "", dry_run: bool = False) -> Json:
+        self.declared.only_files(kind, name)
         self._only_images(kind, manifest)
         manifests, version = self.parts.manifests.put(kind, name, manifest, if_match=if_match, dry_run=dry_run)
         if not dry_run:
@@ -88,6 +89,7 @@ class Actions(DeadLetters):
             )
 
     def delete_manifest(self, kind: str, name: str, *, if_match: str = "", dry_run: bool = False) -> None:
+        self.declared.only_files(kind, name)
         manifests = self.parts.manifests.delete(kind, name, if_match=if_match, dry_run=dry_run)
         if not dry_run:
             self.declared.live_by(manifests)
@@ -145,6 +147,7 @@ class Actions(DeadLetters):
     def deploy(
         self, function: str, *, folder: str = "", manifest: Json | None = None, version: str = "", dry_run: bool = False
     ) -> Json:
+        self.declared.only_files("Function", function)
         if manifest is not None:
             self._only_images("Function", manifest)
         return self.deployments.deploy(function, folder=folder, manifest=manifest, version=version, dry_run=dry_run)

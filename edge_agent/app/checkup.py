@@ -6,11 +6,12 @@ from typing import Any
 
 from edge_agent.app.parts import Parts
 from edge_agent.health import Broker, Context, Journal, Unwell, run_checks
+from edge_agent.ports import ClusterState
 
 
-def checkup(parts: Parts) -> list[dict[str, Any]]:
+def checkup(parts: Parts, cluster: ClusterState | None) -> list[dict[str, Any]]:
     """Every check's finding, JSON-ready."""
-    found = run_checks(_context(parts))
+    found = run_checks(_context(parts, cluster))
     return [
         {
             "check": name,
@@ -23,7 +24,7 @@ def checkup(parts: Parts) -> list[dict[str, Any]]:
     ]
 
 
-def _context(parts: Parts) -> Context:
+def _context(parts: Parts, cluster: ClusterState | None) -> Context:
     broker, writer, mqtt = parts.broker, parts.journal.writer, parts.settings.mqtt
     waiting, oldest, _ = parts.journal.backlog()
     durations = sorted(writer.durations)
@@ -33,4 +34,5 @@ def _context(parts: Parts) -> Context:
         parts.settings.data.dir,
         Broker(f"{mqtt.host}:{mqtt.port}", broker.connected, broker.changed_at, broker.last_error),
         Journal(waiting, oldest, p99, writer.trouble),
+        cluster,
     )

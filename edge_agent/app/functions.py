@@ -25,15 +25,17 @@ class Functions:
     def functions(self) -> list[Json]:
         status = self.parts.engine.status()
         return [
-            {"name": name, "manifest": document, "version": version_of(document)} | _state(status.get(name, {}))
+            {"name": name, "manifest": document, "version": version_of(document), "origin": self._origin(kind, name)}
+            | _state(status.get(name, {}))
             for (kind, name), document in sorted(self.declared.documents.items())
             if kind == "Function"
         ]
 
     def scale(self, function: str, min_idle: int | None) -> Json:
-        """Until the agent restarts: an operator's word, not the manifest's."""
+        """An operator's word, over the manifest's; it is on disk when this returns."""
         self._known(function)
         self.parts.engine.scale(function, min_idle)
+        self.parts.scaled.keep()
         return {"function": function} | _state(self.parts.engine.status().get(function, {}))
 
     # -- what they printed
@@ -58,6 +60,10 @@ class Functions:
 
     def all_usage(self, since: int, until: int, step: int = 0) -> list[Json]:
         return [usage.of_function(self.parts, name, since, until, step) for name in sorted(self.declared.functions)]
+
+    def _origin(self, kind: str, name: str) -> str:
+        """The file it is declared in, or `cluster`."""
+        return self.declared.origins.get((kind, name), "")
 
     def _known(self, function: str) -> None:
         if function not in self.declared.functions:

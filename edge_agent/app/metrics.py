@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -21,11 +22,13 @@ from prometheus_client.registry import Collector
 from edge_agent import __version__
 from edge_agent.app.clock import now_ms
 from edge_agent.app.parts import Parts
+from edge_agent.engine.functions.stats import EngineStats
 
 
 class _Appliance(Collector):
-    def __init__(self, parts: Parts, left_out: Mapping[str, int]) -> None:
+    def __init__(self, parts: Parts, left_out: Mapping[str, int], pods: Mapping[str, int]) -> None:
         self._parts = parts
+        self._pods = pods
         self._left_out = left_out
 
     def collect(self) -> Iterator[Metric]:
@@ -102,8 +105,10 @@ class _Appliance(Collector):
         yield _counter(
             "edge_function_output_left_out_bytes", "printed faster than is kept", "function", self._left_out.items()
         )
+        yield _counter("edge_pods", "pods by what became of them", "what", self._pods.items())
         queue = GaugeMetricFamily("edge_function_queue_length", "events waiting", labels=["function"])
         workers = GaugeMetricFamily("edge_function_workers", "workers by state", labels=["function", "state"])
+        yield from _starts(stats, status)
         for name, state in status.items():
             queue.add_metric([name], state.get("queued", 0))
             for kind, count in dict(state.get("workers", {})).items():
@@ -112,10 +117,33 @@ class _Appliance(Collector):
         yield workers
 
 
-def exposition(parts: Parts, left_out: Mapping[str, int]) -> bytes:
-    """All of it in the Prometheus text format. `left_out`: bytes of output beyond the limit of their rate, by function."""
+def _starts(stats: EngineStats, status: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """Workers that are wanted, and what starts wait for."""
+    labels = ["function", "reason"]
+    delayed = CounterMetricFamily("edge_function_starts_delayed", "starts that had to wait", labels=labels)
+    for (function, reason), count in list(stats.starts_delayed.items()):
+        delayed.add_metric([function, reason], count)
+    yield delayed
+    waiting = GaugeMetricFamily("edge_function_start_waiting_seconds", "the next start's wait so far", labels=labels)
+    desired = GaugeMetricFamily("edge_function_workers_desired", "workers there should be", labels=["function"])
+    said_by = ["function", "by"]
+    least = GaugeMetricFamily("edge_function_min_idle", "workers to wait in advance, and who says so", labels=said_by)
+    panic = GaugeMetricFamily("edge_function_panic", "1: many more events than workers", labels=["function"])
+    for name, state in status.items():
+        if found := state.get("delayed"):
+            waiting.add_metric([name, found["reason"]], found["seconds"])
+        desired.add_metric([name], state.get("desired", 0))
+        by = "hand" if state.get("override") is not None else "schedule" if state.get("schedule") else "manifest"
+        least.add_metric([name, by], state.get("min_idle", 0))
+        panic.add_metric([name], float(bool(state.get("panic"))))
+    yield from (waiting, desired, least, panic)
+
+
+def exposition(parts: Parts, left_out: Mapping[str, int], pods: Mapping[str, int] | None = None) -> bytes:
+    """All of it in the Prometheus text format. `left_out`: bytes of output beyond the limit of their rate, by function;
+    `pods`: how many, by what became of them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Appliance(parts, left_out))
+    registry.register(_Appliance(parts, left_out, pods or {}))
     return generate_latest(registry)
 
 

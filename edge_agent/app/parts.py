@@ -15,6 +15,8 @@ from edge_agent.adapters.history_sqlite import SqliteHistory
 from edge_agent.adapters.journal_sqlite import SqliteJournal
 from edge_agent.adapters.mqtt_paho import BrokerOptions, PahoBroker
 from edge_agent.app.clock import now_ms
+from edge_agent.app.governing import governor
+from edge_agent.app.scaled import Scaled
 from edge_agent.app.subscriptions import Subscriptions
 from edge_agent.decode import Decode
 from edge_agent.domain.alert import Alert
@@ -81,6 +83,7 @@ class Parts:
     pipeline: Pipeline
     drain: Drain
     readings: Readings
+    scaled: Scaled
     durations: Timed = field(default_factory=Timed)
     inits: Timed = field(default_factory=Timed)
     logbook: Logbook = field(default_factory=lambda: Logbook(now_ms))
@@ -128,7 +131,7 @@ def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], Non
         on_told=lambda alert: parts["pipeline"].counters.alerted((now_ms() - (alert.until or alert.since)) / 1000),
     )
     loop = Loop()
-    engine = Engine(loop, journal)
+    engine = Engine(loop, journal, governor=governor(settings))
     pipeline = parts["pipeline"] = Pipeline(
         topics,
         decode,
@@ -158,6 +161,7 @@ def build(settings: Settings, after: Aftermath, on_session: Callable[[bool], Non
         ManifestFolder(settings.manifests_dir, defaults=settings.function_defaults), loop, engine, broker,
         subscriptions, Rates(pipeline.triggers.started, settings.functions.messages_per_minute), teller, pipeline, drain,
         Readings(journal, history, drain, journal.writer.number),
+        Scaled(settings.data.dir / "scaled.json", engine.by_hand),
     )  # fmt: skip
 
 

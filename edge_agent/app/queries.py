@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.adapters.run_process import ProcessRunner
 from edge_agent.app import metrics, trace
 from edge_agent.app.clock import now_ms
 from edge_agent.app.functions import Functions
 from edge_agent.app.parts import Parts, silenced
+from edge_agent.app.workers import Workers
 from edge_agent.domain.alert import Alert
 from edge_agent.domain.rules.replay import replay
 from edge_agent.errors import NotFound
@@ -32,7 +32,7 @@ class Queries(Functions):
     declared: Declared
     started: int
     site: str
-    runner: ProcessRunner
+    runner: Workers
     version = __version__
 
     # -- devices and readings
@@ -73,6 +73,7 @@ class Queries(Functions):
                 "name": name,
                 "manifest": document,
                 "version": version_of(document),
+                "origin": self._origin(kind, name),
                 "firing": [f.device for f in firing if f.rule == name],
                 "pending": [p.device for p in pending if p.rule == name],
             }
@@ -182,7 +183,7 @@ class Queries(Functions):
     def checks(self) -> list[Json]:
         from edge_agent.app.checkup import checkup
 
-        return checkup(self.parts)
+        return checkup(self.parts, self.runner.standing())
 
     def ready(self) -> tuple[bool, str]:
         if self.parts.journal.writer.trouble:
@@ -192,7 +193,7 @@ class Queries(Functions):
         return True, "taking readings"
 
     def metrics(self) -> bytes:
-        return metrics.exposition(self.parts, self.runner.left_out)
+        return metrics.exposition(self.parts, self.runner.left_out, self.runner.counts)
 
     def subscribe(self) -> Queue[tuple[str, Json]]:
         return self.parts.news.subscribe()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_agent.domain.event import DEPTH_MOST
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.rules.spec import Rule
 from edge_agent.domain.rules.wire import parse_rule
@@ -15,10 +14,8 @@ from edge_agent.errors import Fault, Invalid
 from edge_agent.manifests import documents
 from edge_agent.manifests.documents import Document
 from edge_agent.manifests.function import parse_function
-from edge_agent.wording import did_you_mean
+from edge_agent.manifests.references import Key, wrong_references
 
-Key = tuple[str, str]
-"""(kind, name)."""
 UNNAMED = "unnamed"
 """Stands in while a manifest whose name is wrong is judged."""
 PLAIN = FunctionSpec(name="")
@@ -102,7 +99,7 @@ def judge(
         if not (document.kind and isinstance(document.spec, dict)):
             continue
         if not document.name:  # its spec is judged all the same: every fault at once
-            _parse(document, source.base_dir, defaults, {}, {})
+            parse(document, source.base_dir, defaults, {}, {})
             continue
         if other := first.get((document.kind, document.name)):
             line, _ = other.places.get((), (1, 1))
@@ -110,9 +107,10 @@ def judge(
             document.fault(("metadata", "name"), message, "rename or remove one")
             continue
         first[document.kind, document.name] = document
-        _parse(document, source.base_dir, defaults, rules, functions)
+        parse(document, source.base_dir, defaults, rules, functions)
     if not alone:
-        _refer(first)
+        for wrong in wrong_references({key: document.spec for key, document in first.items()}):
+            first[wrong.key].fault(wrong.path, wrong.message, wrong.hint)
     everything = [*faults, *(fault for _, document in read for fault in document.faults)]
     if everything:
         raise Invalid(sorted(everything, key=lambda fault: (fault.file, fault.line, fault.column)))
@@ -124,7 +122,7 @@ def judge(
     )
 
 
-def _parse(
+def parse(
     document: Document,
     base_dir: Path,
     defaults: FunctionSpec,
@@ -144,59 +142,3 @@ def _parse(
             document.fault(("spec", *fault.path), fault.message, fault.hint)
         if rule:
             rules[document.name] = rule
-
-
-def _refer(found: Mapping[Key, Document]) -> None:
-    """Every function that is named must be declared, and results must not feed themselves."""
-    names = [name for kind, name in found if kind == "Function"]
-    waits: dict[str, list[str]] = {}
-    for (kind, name), document in found.items():
-        for path, function in _references(document):
-            if function not in names:
-                hint = did_you_mean(function, names) if names else "no function is declared"
-                document.fault(path, f"there is no function {function}", hint)
-            elif kind == "Function":
-                waits.setdefault(name, []).append(function)
-    for name in waits:
-        if circle := _circle(name, waits):
-            document = found["Function", name]
-            path = next(path for path, function in _references(document) if function == circle[1])
-            document.fault(path, f"feeds itself: {' <- '.join(circle)}", "remove one resultOf of the circle")
-        elif (steps := _steps(name, waits)) == DEPTH_MOST + 1:
-            message = f"is step {steps} of a chain, and {DEPTH_MOST} are run"
-            found["Function", name].fault(("spec", "triggers"), message, "do more in one function")
-
-
-def _references(document: Document) -> Iterator[tuple[documents.Path, str]]:
-    """(where it is written, the function named) for each name in `run` and `resultOf`."""
-    spec = document.spec
-    field_, items = ("run", spec.get("run")) if document.kind == "Rule" else ("triggers", spec.get("triggers"))
-    for position, item in enumerate(items if isinstance(items, list) else []):
-        path: documents.Path = ("spec", field_, position)
-        if isinstance(item, str):
-            yield path, item
-        elif isinstance(item, dict) and isinstance(item.get("resultOf"), str):
-            yield (*path, "resultOf"), item["resultOf"]
-
-
-def _steps(name: str, waits: Mapping[str, Sequence[str]]) -> int:
-    """How many results may lie before an event of `name`; counted no further than matters, for there may be circles."""
-    steps, before = 0, {name}
-    while steps <= DEPTH_MOST + 1 and (before := {each for one in before for each in waits.get(one, ())}):
-        steps += 1
-    return steps
-
-
-def _circle(start: str, waits: Mapping[str, Sequence[str]]) -> list[str]:
-    """The way from `start` back to it, or nothing."""
-    ways = [[start]]
-    seen: set[str] = set()
-    while ways:
-        way = ways.pop()
-        for following in waits.get(way[-1], ()):
-            if following == start:
-                return [*way, start]
-            if following not in seen:
-                seen.add(following)
-                ways.append([*way, following])
-    return []

@@ -1,0 +1,1 @@
+"""Functions and rules that live in a cluster, with a real API server and real messages."""

@@ -1,0 +1,87 @@
+"""Functions of the cluster that run in it: what is wrong with their pods is what `kubectl get efn` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker import free_port
+from tests.cluster import Cluster, busybox
+from tests.kubernetes_manifests.conftest import House, at_home
+from tests.kubernetes_manifests.objects import Objects, item, prepare, rule
+from tests.waiting import eventually
+
+ENTRY = Path(__file__).parents[2] / "images" / "entry" / "edge-entry"
+IMAGE, NOWHERE = "edge.test/res:1", "edge.test/nowhere:1"
+SERVE = r"""
+next=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next
+while said=$(/bin/busybox wget -qS -O - $next 2>&1); do
+    id=${said#*Request-Id: }; id=${id%%[!0-9a-f-]*}
+    /bin/busybox wget -q -O /dev/null --post-data '{}' ${next%next}$id/response
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(nodes=1, name="resrun") as cluster:
+        prepare(cluster)
+        image = busybox(
+            IMAGE, {"usr/local/bin/edge-entry": ENTRY.read_bytes()}, entrypoint=("/usr/local/bin/edge-entry",)
+        )
+        cluster.load(image.write(tmp_path_factory.mktemp("image") / "image.tar"))
+        yield cluster
+
+
+@pytest.fixture
+def objects(shelf: Cluster, tmp_path: Path) -> Iterator[Objects]:
+    objects = Objects(shelf, tmp_path)
+    yield objects
+    objects.clear()
+
+
+@pytest.fixture
+def house(objects: Objects) -> Iterator[House]:
+    pods = {
+        "functions.runner": "kubernetes", "kubernetes.runtime_address": objects.cluster.runtime_address,
+        "kubernetes.runtime_port": free_port(),
+    }  # fmt: skip
+    with at_home(objects, **pods) as house:
+        yield house
+
+
+def served(image: str) -> dict[str, object]:
+    spec = {
+        "image": image,
+        "command": ["/bin/busybox", "sh", "-c", SERVE],
+        "isolation": "shared",
+        "pool": {"minIdle": 1},
+    }
+    return item("Function", "tell", spec)
+
+
+def test_an_image_that_cannot_be_pulled_is_named_and_the_right_one_serves_and_is_not_lost_to_the_next_mistake(
+    house, objects
+):
+    objects.apply(served(NOWHERE), rule("each", every=True, below=None, severity=None, run=["tell"]))
+    eventually(lambda: objects.is_condition("Function", "tell", "Ready", "False", "ImagePullFailed"), timeout=90)
+    assert NOWHERE in objects.get("Function", "tell")["status"]["lastError"]
+    assert "ImagePullFailed" in eventually(lambda: objects.happened("tell"))
+    house.board.reading(1, 1.0)
+    objects.apply(served(IMAGE))
+    eventually(lambda: objects.is_condition("Function", "tell", "Ready", "True", "Serving"), timeout=90)
+    eventually(lambda: len(house.agent.get("/invocations", state="answered")["items"]) == 1, timeout=60)
+    objects.apply(served(NOWHERE))
+    eventually(lambda: objects.is_condition("Function", "tell", "RolledOut", "False", "RolledBack"), timeout=120)
+    assert NOWHERE in objects.condition("Function", "tell", "RolledOut")["message"]
+    assert objects.condition("Function", "tell", "Ready")["status"] == "True"
+    house.board.reading(2, 1.0)
+    eventually(lambda: len(house.agent.get("/invocations", state="answered")["items"]) == 2, timeout=60)
+
+
+def test_a_function_without_an_image_is_refused_where_functions_are_pods(house, objects):
+    objects.apply(item("Function", "shell", {"source": "/", "command": ["/bin/true"]}))
+    said = eventually(lambda: objects.condition("Function", "shell", "Accepted"))
+    assert "functions run as pods here" in said["message"]
