@@ -2,7 +2,8 @@
 
     python -m tests.bench.agent DATA_FOLDER MQTT_PORT '{"journal.drain_every": 10}'
 
-Enters, one a line on standard input: `begin`, `count N SECONDS`, `drain`, `merge`, `stats`, `audit`, `sizes`, `stop`.
+Enters, one a line on standard input: `begin`, `count N SECONDS`, `drain`, `merge`, `stats`, `audit`, `sizes`, `stop`; and of a
+function `scale NAME N`, `workers NAME`, `send NAME N`.
 Leaves: one JSON object a line. It ends when its standard input does, so it never outlives the benchmark.
 Everything an appliance runs is in it: web server, metrics (gathered every five seconds, as a scraper would), drains.
 """
@@ -21,6 +22,9 @@ import time
 from collections import deque
 from pathlib import Path
 from typing import Any
+
+from edge_agent.domain.invocation import Invocation
+from edge_agent.ports import Entries
 
 SCRAPE_EVERY = 5.0
 
@@ -87,7 +91,7 @@ class Agent:
 
         while True:
             time.sleep(SCRAPE_EVERY)
-            metrics.exposition(self.parts, {})
+            metrics.exposition(self.parts, {}, {})
 
     def count(self, messages: str, seconds: str, look_every: str = "0.01") -> dict[str, Any]:
         """Wait until this many messages are acknowledged; looking costs what is measured, so look rarely where one can."""
@@ -158,6 +162,40 @@ class Agent:
 
     def ended(self) -> dict[str, Any]:
         return {"count": len(self.ends)}
+
+    def page(self) -> dict[str, Any]:
+        """Where the HTTP API is, and a token for it."""
+        assert self.web is not None
+        return {
+            "port": int(self.web.url.rpartition(":")[2]),
+            "token": self.web.accounts.create_token("bench", ["admin"]),
+        }
+
+    def scale(self, function: str, workers: str) -> dict[str, Any]:
+        """Have so many wait."""
+        self.parts.engine.scale(function, int(workers))
+        return {}
+
+    def workers(self, function: str) -> dict[str, Any]:
+        """How many there are, by state."""
+        return dict(self.parts.engine.status()[function]["workers"])
+
+    def send(self, function: str, count: str, seconds: str = "120") -> dict[str, Any]:
+        """Events for each of its workers, all at once; how many were answered in the time."""
+        answered, done = [], threading.Event()
+
+        def heard(settled: Any, _invocation: Any) -> None:
+            if settled.function == function and settled.state == "answered":
+                answered.append(settled.id)
+                if len(answered) == int(count):
+                    done.set()
+
+        self.parts.engine.listeners.append(heard)
+        now = int(time.time() * 1000)
+        events = [Invocation(f"bench/b/{n}/bench", function, b"{}", now) for n in range(int(count))]
+        self.parts.journal.commit(Entries(invocations=events), then=lambda: self.parts.engine.submit(events))
+        done.wait(float(seconds))
+        return {"answered": len(answered)}
 
     def sizes(self) -> dict[str, Any]:
         """How many objects of each type the garbage collector follows, and which modules are loaded."""
