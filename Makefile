@@ -1,7 +1,7 @@
 # Everything one does with the project. Each target first installs what it needs (.ci/setup says so when there is anything to do).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-chaos bench soak lock clean
+.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-cluster test-firmware test-chaos bench bench-cluster soak lock clean
 
 ARGS ?=
 ROUNDS ?= 100
@@ -10,7 +10,8 @@ SEED ?= 1
 HOURS ?= 2
 KILLS ?= 500
 LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
-SUITES := lint unit conformance flow functions web
+SUITES := lint unit conformance flow functions web cluster k3s kubernetes kubernetes_manifests images
+CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware,$(SUITES))
 PY := .venv/bin/python
 BUILD := $(PY) -m tests.functions.contract.builds
 
@@ -22,7 +23,7 @@ run: ## the appliance on this machine, with simulated boards:  make run ARGS="--
 	@.venv/bin/edgectl run $(ARGS)
 
 test: ## everything that can be proved on one machine
-	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go
+	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images
 	@$(BUILD) node go
 	@$(PY) -m tests.summary $(SUITES)
 
@@ -56,6 +57,14 @@ test-web: ## the HTTP API and the page, in a real browser
 	@.ci/setup python-dev mosquitto browser
 	@$(PY) -m tests.summary web -- $(ARGS)
 
+test-cluster: ## functions as pods on a real Kubernetes, started here:  make test-cluster ARGS="-k power"
+	@.ci/setup python-dev mosquitto busybox root cluster images
+	@$(PY) -m tests.summary $(CLUSTER_SUITES) -- $(ARGS)
+
+test-firmware: ## the boards' firmware in the real MicroPython, against broker and agent; sizes for each chip
+	@.ci/setup python-dev mosquitto firmware
+	@$(PY) -m tests.summary firmware -- $(ARGS)
+
 test-chaos: ## nothing is lost, at length: kills, full disk, poison:  make test-chaos ROUNDS=20 SEED=7 PAYLOADS=20000
 	@.ci/setup python-dev mosquitto busybox java faketime root
 	@EDGE_CHAOS_ROUNDS=$(ROUNDS) EDGE_CHAOS_SEED=$(SEED) EDGE_CHAOS_PAYLOADS=$(PAYLOADS) \
@@ -65,6 +74,10 @@ bench: ## the README's figures on this machine, a quarter of an hour:  make benc
 	@.ci/setup python-dev mosquitto busybox node go
 	@$(BUILD) echo
 	@$(PY) -m tests.bench $(ARGS)
+
+bench-cluster: ## functions as pods beside create-and-watch, half an hour:  make bench-cluster ARGS="fresh --quick"
+	@.ci/setup python-dev mosquitto busybox root cluster jmeter
+	@$(PY) -m tests.bench.cluster $(ARGS)
 
 soak: ## memory under load for hours:  make soak HOURS=8
 	@.ci/setup python-dev mosquitto busybox

@@ -5,7 +5,7 @@ Everybody may import this; it imports the domain alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -154,15 +154,38 @@ class Decoder(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """The Kubernetes that functions run on, as seen just now. `trouble` is why it cannot be asked, "" when it can; `nodes`
+    {name: "" when it is ready, else why not}; `quotas` {what: (used, allowed)} of the namespace; `skew` how many seconds
+    its clock is ahead of ours; `owed` pods that are to be deleted and could not be yet."""
+
+    address: str
+    trouble: str = ""
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    quotas: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    skew: float = 0.0
+    owed: int = 0
+
+
 class WorkerEvents(Protocol):
     """What a runner tells the engine about its workers; any thread may call."""
 
     def exited(self, worker_id: str, reason: str, log: str, kind: str = "worker-lost") -> None:
         """The worker is gone. `reason` completes "its worker ...": `exited with code 1`; `kind` is the `Failed.kind` of an
-        event it held (`worker-lost`, `out-of-memory`, `too-many-processes`); `log` is the tail of what it printed."""
+        event it held (`worker-lost`, `out-of-memory`, `too-many-processes`), or why one that never ran could not start
+        (`image-pull-failed`, `quota-exceeded`, `unschedulable`, `config-error`, `cluster-away`, `cluster-refused`); `log` is
+        the tail of what it printed."""
 
     def renewed(self, worker_id: str) -> None:
         """`isolation: process`: the process that had an event is gone with all it started; the next one to ask is fresh."""
+
+    def adopted(self, worker_id: str) -> None:
+        """The start of this worker found one that an earlier life of the agent had left, just like it and as good as new: its
+        entry point may begin another process once more."""
+
+    def restored(self) -> None:
+        """What kept workers from starting (a cluster that was away, a node that was not ready) is over: try at once."""
 
     def printed(self, worker_id: str, text: bytes) -> None:
         """It printed (any piece of a line, or many lines); already within the limit of its rate."""

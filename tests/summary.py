@@ -37,7 +37,8 @@ class Result:
 
 def shell_files() -> list[str]:
     """The shell scripts under version control's eyes, by their first line."""
-    files = [path for folder in (".ci", "functions", "tests") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    folders = (ROOT / name for name in (".ci", "functions", "images", "tests"))
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     shells = (b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash")
     return [str(path.relative_to(ROOT)) for path in sorted(files) if path.read_bytes()[:32].startswith(shells)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.ports import Clock
+from edge_agent.ports import Clock, ClusterState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,14 @@ TIME_ERROR = 5
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`broker` and `journal` are None where no agent runs to ask. `root` is where /sys, /proc and /run are found."""
+    """`broker` and `journal` are None where no agent runs to ask, `cluster` where functions do not run on one. `root` is
+    where /sys, /proc and /run are found."""
 
     clock: Clock
     data_dir: Path
     broker: Broker | None = None
     journal: Journal | None = None
+    cluster: ClusterState | None = None
     root: Path = Path("/")
     statvfs: Callable[[Path], os.statvfs_result] = os.statvfs
     kernel_clock_in_step: Callable[[], bool] = kernel_clock_in_step

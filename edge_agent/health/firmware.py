@@ -14,12 +14,18 @@ EVER = 16
 """Shift of the bits that tell of any time since the start."""
 
 
-def throttled(root: Path) -> int | None:
-    """The bits, or None where nothing tells them. Asked of the kernel's sysfs file, else of `vcgencmd`."""
+def told_by_kernel(root: Path) -> int | None:
+    """The bits, or None where the kernel has no file that tells them."""
     try:
         return int((root / "sys/devices/platform/soc/soc:firmware/get_throttled").read_text(), 16)
     except (OSError, ValueError):
-        pass
+        return None
+
+
+def throttled(root: Path) -> int | None:
+    """The bits, or None where nothing tells them. Asked of the kernel's sysfs file, else of `vcgencmd`."""
+    if (bits := told_by_kernel(root)) is not None:
+        return bits
     try:
         asked = [str(root / "usr/bin/vcgencmd"), "get_throttled"]
         answer = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout

@@ -1,4 +1,4 @@
-"""The four calls of the Runtime API: a worker's request becomes a step of the engine, and an answer in AWS's words.
+"""The calls of the Runtime API: a worker's request becomes a step of the engine, and an answer in AWS's words.
 
 Enters: a parsed request and who sent it. Leaves: the bytes of the answer, or None: `next` waits until there is an event.
 Guarantee: a worker gets events of its own function only, and settles only what it holds; anything else changes nothing.
@@ -78,6 +78,12 @@ class Calls:
             if self._engine.cannot_start(worker_id, reason):
                 return _ACCEPTED
             return self._refuse(403, "InvalidStateTransition", "the initialisation is over")
+        if call.name == "renewed":
+            if self._engine.renews(worker_id):
+                return _ACCEPTED
+            if self._engine.closed:
+                return self._refuse(503, "ServiceUnavailable", "the agent is stopping: ask again when it is back")
+            return self._refuse(409, "InvalidStateTransition", "no other process is to begin in this worker")
         return self._ended(worker_id, call.request_id, request, failed=call.name == "error")
 
     def _ended(self, worker_id: str, request_id: str, request: Request, *, failed: bool) -> bytes:

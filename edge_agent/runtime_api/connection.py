@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 from edge_agent.domain.function import MAX_PAYLOAD, MiB
 from edge_agent.engine.functions.dispatch import Engine
 from edge_agent.engine.functions.loop import READ, WRITE, Loop
 from edge_agent.engine.functions.work import Handover
+from edge_agent.errors import Unavailable
 from edge_agent.runtime_api.calls import Calls, handover, refusal
 from edge_agent.runtime_api.http import CONTINUE, BadRequest, Parser, Request
 from edge_agent.runtime_api.peers import Address
@@ -37,7 +39,10 @@ class Entrance(Protocol):
     """It is one worker's own: who came in stays who it is."""
 
     def identify(self, peer: Address, request: Request) -> str | None:
-        """The worker that asks, or None."""
+        """The worker that asks, or None. Errors: `Unavailable`, who asks may be known in a moment."""
+
+    given: Callable[[str], None] | None
+    """Told whom an event is about to be sent to."""
 
     def held(self, worker_id: str) -> int:
         """Bytes of unfinished requests of this worker."""
@@ -119,7 +124,11 @@ class Connection:
 
     def _serve(self, request: Request) -> None:
         self._keep_alive = request.keep_alive
-        worker_id = self._who(request)
+        try:
+            worker_id = self._who(request)
+        except Unavailable as error:
+            self._refuse(503, "ServiceUnavailable", str(error))
+            return
         if not worker_id:
             self._refuse(403, "Forbidden", "this address does not belong to the worker that asks")
             return
@@ -147,6 +156,8 @@ class Connection:
         """Send an event to the worker that waits here; False when it is gone."""
         if self.closed:
             return False
+        if self._door.given is not None:
+            self._door.given(self.worker_id)
         self._given = not self._waiting
         waited, self._waiting = self._waiting, False
         self._send(handover(event))

@@ -24,7 +24,8 @@ REMEMBERED = 2048
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REASONS = {
     200: b"OK", 202: b"Accepted", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 405: b"Method Not Allowed",
-    413: b"Content Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    409: b"Conflict", 413: b"Content Too Large", 431: b"Request Header Fields Too Large", 500: b"Internal Server Error",
+    503: b"Service Unavailable",
 }  # fmt: skip
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 PREFIX = b"/2018-06-01/runtime/"
+RENEWED = b"/2018-06-01/edge/renewed"
+"""Not AWS's: an entry point of our own images says that its process is gone, and asks whether another is to begin."""
 
-Name = Literal["next", "response", "error", "init-error"]
+Name = Literal["next", "response", "error", "init-error", "renewed"]
 
 
 class Call(NamedTuple):
@@ -34,11 +36,12 @@ _INVOCATION = PREFIX + b"invocation/"
 _WITHOUT_ID: dict[bytes, tuple[bytes, Call]] = {
     _INVOCATION + b"next": (b"GET", NEXT),
     PREFIX + b"init/error": (b"POST", INIT_ERROR),
+    RENEWED: (b"POST", Call("renewed")),
 }
 
 
 def route(method: bytes, path: bytes) -> Call | Refusal:
-    """Tell the four calls apart; a query string is ignored."""
+    """Tell the calls apart; a query string is ignored."""
     path = path.partition(b"?")[0]
     if found := _WITHOUT_ID.get(path):
         return found[1] if method == found[0] else NO_METHOD

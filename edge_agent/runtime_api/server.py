@@ -44,24 +44,32 @@ KEEPALIVE = (
 )
 """A worker may wait in `next` for days: a dead one is noticed after a minute."""
 
+IP_FREEBIND = 15
+"""ip(7). The pod network's bridge is there from a node's first pod on only."""
+
 Identify = Callable[[Address, Request], str | None]
-"""(peer, request) -> the worker's id; None for a stranger."""
+"""(peer, request) -> the worker's id; None for a stranger. Errors: `Unavailable` (ask again)."""
+Given = Callable[[str], None]
+"""Called with a worker's id before an event is sent to it."""
 
 
 class Door:
     """One listening socket, and what came in through it."""
 
-    def __init__(self, engine: Engine, address: Address, identify: Identify, *, own: bool) -> None:
+    def __init__(
+        self, engine: Engine, address: Address, identify: Identify, *, own: bool, given: Given | None = None
+    ) -> None:
         self.engine = engine
         self.loop: Loop = engine.loop
         self.calls = Calls(engine)
         self.identify = identify
+        self.given = given
         self.own = own
         self._connections: dict[Connection, None] = {}
         """In the order they came."""
         self._most = MOST_CONNECTIONS if own else MOST_IN_ALL
         self._closed = False
-        self._sock = _listen(address, self._most)
+        self._sock = _listen(address, self._most, free=not own)
         self.address: Address = self._sock.getsockname()
         self._again = self.loop.alarm(self._watch)
         self._watch()
@@ -123,6 +131,11 @@ class Door:
         for connection in list(self._connections):
             connection.close()
 
+    def dismiss(self, worker_id: str) -> None:
+        """Close this worker's connections."""
+        for connection in [one for one in self._connections if not self.own and one.worker_id == worker_id]:
+            connection.close()
+
     def close(self, *, drain: bool) -> None:
         """Close it and its connections; `drain`: first hear what was said before."""
         self.hang_up(drain=drain)
@@ -131,14 +144,17 @@ class Door:
         self._sock.close()
 
 
-def _listen(address: Address, backlog: int) -> socket.socket:
-    """Errors: `Unavailable`, also when the process has no file descriptor left."""
+def _listen(address: Address, backlog: int, *, free: bool = False) -> socket.socket:
+    """`free`: also on an address that this machine does not have yet. Errors: `Unavailable`, also when the process has no
+    file descriptor left."""
     try:
         with contextlib.ExitStack() as undo:
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             undo.callback(sock.close)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit both
+            if free:
+                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
             for option, value in KEEPALIVE:
                 sock.setsockopt(*option, value)
             sock.bind(address)
@@ -186,11 +202,16 @@ class RuntimeServer:
             door.close(drain=True)
         self._visitors.forget(worker_id)
 
-    def listen(self, address: Address, identify: Identify) -> Address:
+    def listen(self, address: Address, identify: Identify, given: Given | None = None) -> Address:
         """One address for many workers, told apart by `identify` with each request: for pods. Errors: `Unavailable`."""
-        door = Door(self._engine, address, identify, own=False)
+        door = Door(self._engine, address, identify, own=False, given=given)
         self._doors[f"{address[0]}:{address[1]}"] = door
         return door.address
+
+    def dismiss(self, worker_id: str) -> None:
+        """A worker that came through a door for many is gone: close its connections. Unknown is no error."""
+        for door in self._doors.values():
+            door.dismiss(worker_id)
 
     def close_all(self) -> None:
         for door in self._doors.values():

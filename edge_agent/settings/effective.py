@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 
 from edge_agent.domain.durations import format_duration
 from edge_agent.domain.quantities import format_size, parse_size
+from edge_agent.settings.fields import seconds
 from edge_agent.settings.loading import Loaded, field_of, keys
-from edge_agent.settings.model import Settings, seconds
+from edge_agent.settings.model import Settings
 
 MASK = "********"
 _CREDENTIALS = re.compile(r"(?<=://)([^/@:]*):([^/@]*)@")

@@ -98,9 +98,9 @@ def _take_file(given: _Given, path: Path) -> None:
         for name, value in values.items():
             here = (*prefix, name)
             line, column = document.place(here)
-            if isinstance(value, dict) and not prefix:
+            if isinstance(value, dict) and (not prefix or here in _tables()):
                 given.place[here] = (document.name, line, column)
-                given.values.setdefault(name, {})
+                given.values.setdefault(here[0], {})
                 walk(value, here)
             else:
                 is_path = here in _paths() and isinstance(value, str)
@@ -162,6 +162,10 @@ def field_of(key: Keys) -> FieldInfo:
         assert isinstance(inner, type)
         model = inner
     return model.model_fields[key[-1]]
+
+
+def _tables() -> set[Keys]:
+    return {key[:-1] for key in keys()}
 
 
 def _paths() -> set[Keys]:

@@ -8,31 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from edge_agent.domain.durations import parse_duration
 from edge_agent.domain.function import LONGEST_TIMEOUT, FunctionSpec, MiB, PoolSpec
-from edge_agent.domain.quantities import parse_cpu, parse_size
-
-
-def seconds(value: object) -> float:
-    """A duration with its unit; or a bare number, for the text under each setting says that it means seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
-        return float(value)
-    return parse_duration(value if isinstance(value, str) else repr(value))
-
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
-Bytes = Annotated[int, BeforeValidator(parse_size)]
-Cores = Annotated[float, BeforeValidator(parse_cpu)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")]
-
-
-class Section(BaseModel):
-    """Frozen; a key that is not listed is a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+from edge_agent.settings.fields import Bytes, Cores, Name, Port, Seconds, Section
+from edge_agent.settings.kubernetes import Kubernetes
+from edge_agent.settings.registry import Registry
+from edge_agent.settings.starts import Starts
 
 
 class Data(Section):
@@ -152,8 +134,9 @@ class Rules(Section):
 class Functions(Section):
     """What runs functions, and what a function gets whose manifest does not say."""
 
-    runner: Literal["process"] = "process"
-    """`process`: each worker is a process group on this machine; needs nothing installed."""
+    runner: Literal["process", "kubernetes"] = "process"
+    """`process`: each worker is a process group on this machine; needs nothing installed. `kubernetes`: each is a pod, and
+    a function is an image; see [kubernetes]."""
     by_api: bool = False
     """Whether a function with a `source` may be declared over the HTTP API. That is a command on this host, so an
     appliance takes it from its manifest folder only; `edgectl run`, which serves one person on one machine, allows it."""
@@ -176,6 +159,7 @@ class Functions(Section):
     messages_per_minute: Annotated[int, Field(ge=0)] = 600
     """Invocations of one function by messages of its topics, in a minute, above which there is an alarm: it may publish to
     the topic that starts it. Ten a second is more than a house says; 0 is no alarm."""
+    starts: Starts = Starts()
 
 
 class Web(Section):
@@ -223,8 +207,19 @@ class Settings(Section):
     history: History = History()
     rules: Rules = Rules()
     functions: Functions = Functions()
+    kubernetes: Kubernetes = Kubernetes()
+    registry: Registry = Registry()
     web: Web = Web()
     log: Log = Log()
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Settings:
+        if self.functions.runner == "kubernetes" and not self.kubernetes.runtime_address:
+            raise ValueError(
+                'kubernetes.runtime_address is needed with functions.runner = "kubernetes"; '
+                "write this machine's address in the pod network (on k3s: ip -4 addr show cni0)"
+            )
+        return self
 
     @property
     def manifests_dir(self) -> Path:

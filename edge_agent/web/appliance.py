@@ -43,7 +43,7 @@ class Appliance(Protocol):
         """[{"name","manifest","version","workers": {state: n},"queue": n,"last_error": str, and what the engine adds}]"""
 
     def scale(self, function: str, min_idle: int | None) -> Json:
-        """So many workers wait until the agent restarts, whatever the manifest says; None: as the manifest says."""
+        """So many workers wait, whatever the manifest says, after a restart too; None: as the manifest says."""
 
     def deploy(
         self, function: str, *, folder: str = "", manifest: Json | None = None, version: str = "", dry_run: bool = False

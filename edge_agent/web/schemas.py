@@ -86,10 +86,37 @@ SCHEMAS: dict[str, Json] = {
         spec=ANY,
     ),
     "Rule": record(
-        "name manifest version", name=NAME, manifest=ANY, version=TEXT, firing=listed(TEXT), pending=listed(TEXT)
+        "name manifest version",
+        name=NAME,
+        manifest=ANY,
+        version=TEXT,
+        origin={**TEXT, "description": "the file it is declared in, or `cluster`"},
+        firing=listed(TEXT),
+        pending=listed(TEXT),
     ),
     "Function": record(
-        "name manifest version", name=NAME, manifest=ANY, version=TEXT, workers=ANY, queue=COUNT, last_error=TEXT
+        "name manifest version",
+        name=NAME,
+        manifest=ANY,
+        version=TEXT,
+        origin={**TEXT, "description": "the file it is declared in, or `cluster`"},
+        workers=ANY,
+        queue=COUNT,
+        last_error=TEXT,
+        desired={**COUNT, "description": "workers there should be"},
+        min_idle={**COUNT, "description": "of these, so many are to wait in advance"},
+        override={"type": ["integer", "null"], "description": "min_idle as somebody scaled it by hand"},
+        schedule={"type": ["object", "null"], "description": "the window of its schedule that this is"},
+        panic={
+            **FLAG,
+            "description": "many more events than workers within six seconds: nobody is let go for a minute",
+        },
+        delayed={
+            "type": ["object", "null"],
+            "description": "why the next start of a worker waits",
+            "properties": {"reason": TEXT, "why": TEXT, "seconds": NUMBER},
+        },
+        advice={**TEXT, "description": "what would help events that wait"},
     ),
     "Replay": record("rule matches", rule=NAME, matches=listed(ANY), series=ANY),
     "Invocation": record(

@@ -1,4 +1,5 @@
-"""What every runner of workers keeps: the one suite for processes, for the shipped fake, and for pods when they come.
+"""What every runner of workers keeps: the one suite for processes and for the shipped fake, here, and for pods, in
+`tests/kubernetes`.
 
 Each runner is given the same functions (`SCRIPTS`), made in its own way.
 """
@@ -9,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ class Engine:
     renewals: list[str] = field(default_factory=list)
     runner: Runner | None = None
     stats: EngineStats = field(default_factory=EngineStats)
+    closed: bool = False
 
     def asks(self, worker_id: str, give: Give) -> bool:
         if worker_id in self.renewing:
@@ -75,6 +78,18 @@ class Engine:
         assert worker_id not in self.waiting
         self.renewing.discard(worker_id)
         self.renewals.append(worker_id)
+
+    def renews(self, worker_id: str) -> bool:
+        """The entry point of a pod asks."""
+        if worker_id in self.renewing:
+            self.renewed(worker_id)
+            return True
+        return False
+
+    def adopted(self, worker_id: str) -> None:
+        raise AssertionError("there is nobody to take over")
+
+    def restored(self) -> None: ...
 
     def printed(self, worker_id: str, text: bytes) -> None:
         self.said[worker_id] += text
@@ -189,7 +204,12 @@ def fakes(_folder: Path) -> tuple[MakeRunner, Callable[[str], FunctionSpec]]:
 
 @pytest.fixture(params=[processes, processes_without_groups, fakes])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    make, spec = request.param(tmp_path)
+    with staged(*request.param(tmp_path)) as stage:
+        yield stage
+
+
+@contextmanager
+def staged(make: MakeRunner, spec: Callable[[str], FunctionSpec]) -> Iterator[Stage]:
     loop = Loop()
     engine = Engine(loop)
     server = RuntimeServer(engine)  # type: ignore[arg-type]
@@ -264,7 +284,7 @@ def test_killing_twice_or_somebody_unknown_is_no_error(stage: Stage) -> None:
 def test_what_a_worker_printed_can_be_read_while_it_lives(stage: Stage) -> None:
     stage.start("w1", "prints")
     stage.waits("w1")
-    assert stage.log("w1") == "what I have to say"
+    eventually(lambda: stage.log("w1") == "what I have to say")
     assert stage.log("nobody") == ""
 
 
@@ -293,6 +313,11 @@ def test_what_cannot_be_started_is_unavailable_and_leaves_nothing(stage: Stage) 
 @pytest.mark.parametrize("name", ["answers", "leaves", "insists"])
 def test_after_its_answer_a_fresh_process_takes_the_place_of_the_old_one(stage: Stage, name: str) -> None:
     """Whether the old one stays, leaves, or asks for more."""
+    renewed_again_and_again(stage, name)
+    assert stage.log("process-1") == "begun", "the tail is that of the process that is there now"
+
+
+def renewed_again_and_again(stage: Stage, name: str) -> None:
     stage.start("process-1", name)
     for number in (1, 2, 3):
         stage.waits("process-1")
@@ -301,7 +326,6 @@ def test_after_its_answer_a_fresh_process_takes_the_place_of_the_old_one(stage: 
     stage.waits("process-1")
     assert stage.engine.answers_of["process-1"] == Succeeded(b'"answered"')
     assert stage.engine.gone == {}
-    assert stage.log("process-1") == "begun", "the tail is that of the process that is there now"
 
 
 def test_a_renewed_worker_can_be_killed(stage: Stage) -> None:

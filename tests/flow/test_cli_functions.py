@@ -87,8 +87,8 @@ def test_a_made_function_is_deployed_called_read_scaled_and_counted(edge: Edge, 
     assert (line["text"], line["worker"][:5]) == ("tank-1 says 18.2", "pump-")
     edge("functions", "scale", "pump", "--min-idle", "2")
     eventually(lambda: edge.rows("functions", "list")[0]["workers"]["idle"] == 2)
-    edge("functions", "scale", "pump", "--auto")
-    assert "either --min-idle N or --auto" in edge("functions", "scale", "pump", code=2).stderr
+    edge("functions", "scale", "pump", "--reset")
+    assert "either --min-idle N or --reset" in edge("functions", "scale", "pump", code=2).stderr
     assert re.search(r"pump +shared +2 ", edge("functions", "list").stdout)
     used = edge.rows("functions", "usage", "pump")
     assert (used["total"]["invocations"], used["total"]["errors"]) == (1, 0)

@@ -16,6 +16,7 @@ from edge_agent.adapters.run_process import ProcessRunner
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Failed, Invocation, Outcome, Settlement, Succeeded
 from edge_agent.engine.functions.dispatch import Engine
+from edge_agent.engine.functions.governor import Governor
 from edge_agent.engine.functions.loop import Loop
 from edge_agent.ports import Entries, Runner
 from edge_agent.runtime_api.server import RuntimeServer
@@ -29,8 +30,16 @@ MakeRunner = Callable[[Loop, RuntimeServer, Engine], Runner]
 class Shelf:
     """Start it with functions, give it events, look at what became of them."""
 
-    def __init__(self, folder: Path, *, runner: MakeRunner | None = None, worker_uid: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        runner: MakeRunner | None = None,
+        worker_uid: int | None = None,
+        governor: Governor | None = None,
+    ) -> None:
         self.folder = folder
+        self._governor = governor
         self._worker_uid = worker_uid
         self._runner = runner
         self.functions: dict[str, FunctionSpec] = {}
@@ -66,7 +75,7 @@ class Shelf:
         """Open the journal and take up what is unfinished, as after a power cut."""
         self.journal = SqliteJournal(self.folder, lambda: int(time.time() * 1000), linger=0.05)
         self.loop = Loop()
-        self.engine = Engine(self.loop, self.journal)
+        self.engine = Engine(self.loop, self.journal, governor=self._governor)
         self.server = RuntimeServer(self.engine, worker_uid=self._worker_uid)
         if self._runner is None:
             workers, secrets = self.folder / "workers", self.folder / "secrets"

@@ -135,6 +135,7 @@ def test_a_worker_that_floods_its_log_keeps_only_the_tail_and_stops_nobody(shelf
 def test_a_worker_that_never_asks_is_ended_and_counted_as_a_failed_start(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edge_agent.engine.functions.dispatch.Engine.start_timeout", 0.5)
     monkeypatch.setattr("edge_agent.engine.functions.staff.START_TIMEOUT", 0.5)
     monkeypatch.setattr("edge_agent.engine.functions.crew.START_TIMEOUT", 0.5)
     assert staff.START_TIMEOUT == 0.5

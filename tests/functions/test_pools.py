@@ -45,6 +45,7 @@ def serve_many(shelf: Shelf, name: str) -> None:
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(f"{ENGINE}.dispatch.Engine.start_timeout", seconds)
     monkeypatch.setattr(f"{ENGINE}.staff.START_TIMEOUT", seconds)
     monkeypatch.setattr(f"{ENGINE}.crew.START_TIMEOUT", seconds)
 

@@ -130,6 +130,7 @@ CANNOT_START = [
 def test_a_version_that_cannot_start_leaves_the_old_one_serving(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
 ) -> None:
+    monkeypatch.setattr("edge_agent.engine.functions.dispatch.Engine.start_timeout", 2.0)
     monkeypatch.setattr("edge_agent.engine.functions.staff.START_TIMEOUT", 2.0)
     monkeypatch.setattr("edge_agent.engine.functions.crew.START_TIMEOUT", 2.0)
     first(shelf)

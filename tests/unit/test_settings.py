@@ -166,3 +166,17 @@ def test_every_setting_is_explained() -> None:
 def test_settings_cannot_be_changed_after_loading() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(None, {}, {}).settings.mqtt.port = 1  # type: ignore[misc]
+
+
+def test_a_table_within_a_table_is_told_by_its_own_lines(tmp_path: Path) -> None:
+    file = write(
+        tmp_path, '[functions]\ntimeout = "5s"\n[functions.starts]\nburst = 0\nhott = 70\nmemory_reserve = "1x"\n'
+    )
+    assert [fault.partition(": must")[0].partition(": '1x'")[0] for fault in faults(file)] == [
+        f"{file}:4:1: functions.starts.burst",
+        f"{file}:5:1: functions.starts.hott: is not known (did you mean hot?)",
+        f"{file}:6:1: functions.starts.memory_reserve",
+    ]
+    good = load(write(tmp_path, '[functions.starts]\nmemory_reserve = "64Mi"\n'), {}, {})
+    assert good.settings.functions.starts.memory_reserve == 64 * 1024 * 1024
+    assert ("functions.starts.memory_reserve", "64 MiB", f"{file}:2") in effective(good)

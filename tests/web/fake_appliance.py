@@ -44,6 +44,8 @@ class FakeAppliance:
         self.printed: list[Json] = []
         self.deployed: dict[str, list[Json]] = {}
         self.used: dict[tuple[str, int], list[Json]] = {}
+        self.standing: dict[str, Json] = {}
+        """What the engine adds to a function, by name."""
 
     # intake
 
@@ -168,7 +170,8 @@ class FakeAppliance:
 
     def functions(self) -> list[Json]:
         workers = {"idle": 1, "busy": 0, "starting": 0}
-        return [{**found, "workers": workers, "queue": 0, "last_error": ""} for found in self._manifests("Function")]
+        plain = {"workers": workers, "queue": 0, "last_error": ""}
+        return [found | plain | self.standing.get(found["name"], {}) for found in self._manifests("Function")]
 
     def _manifests(self, kind: str) -> list[Json]:
         return [

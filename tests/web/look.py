@@ -52,6 +52,20 @@ def furnish(appliance: FakeAppliance, devices: int) -> None:
     for name in ("send-mail", "close-valve"):
         appliance.put_manifest("Function", name, manifest("Function", name))
     now = clock()
+    appliance.standing = {
+        "send-mail": {
+            "workers": {"idle": 0, "busy": 1, "starting": 0}, "queue": 12, "desired": 4, "min_idle": 2, "override": None,
+            "schedule": {"until": now + 2 * 3600_000}, "panic": True,
+            "delayed": {
+                "reason": "heat", "seconds": 4.0,
+                "why": "84 °C, the board throttles; workers start one every 10 s until it is below 75 °C "
+                "(more air, a heat sink or a fan help)",
+            },
+            "advice": "events come faster than fresh workers start: raise pool.minIdle, so that more wait in advance, or use "
+            "isolation: process, a fresh process for each event in a worker that stays",
+        },
+        "close-valve": {"workers": {"idle": 3}, "desired": 3, "min_idle": 3, "override": 3, "schedule": None},
+    }  # fmt: skip
     furnish_usage(appliance, rng, now)
     for number, (device, reading, base, swing) in enumerate(plan(devices)):
         points = appliance.points.setdefault((device, reading), [])

@@ -338,6 +338,22 @@ def test_functions_show_who_works_how_often_they_ran_and_what_failed(
     page.click("#functions-ranges [data-span='1h']")
     expect(card.locator(".axis")).to_contain_text("1 h ago")
     expect(page.locator("#functions-ranges [aria-pressed='true']")).to_have_text("1 h")
+    fake.standing["send-mail"] = {
+        "desired": 4, "override": None, "panic": True, "schedule": {"until": 4_000_000_000_000}, "min_idle": 2,
+        "delayed": {"reason": "heat", "why": "84 °C, <b>the board</b> throttles", "seconds": 1.0}, "advice": "raise it",
+    }  # fmt: skip
+    page.reload()
+    expect(card.locator(".held")).to_have_text("The next worker waits: 84 °C, <b>the board</b> throttles.")
+    expect(card.locator(".advice")).to_have_text("Raise it.")
+    expect(card.locator(".wanted")).to_have_text("4 workers wanted, 1 there.")
+    expect(card.locator(".hour")).to_contain_text("Scheduled: 2 to wait in advance until")
+    expect(card.locator(".rush")).to_be_visible()
+    fake.standing["send-mail"] = {"override": 3, "delayed": None}
+    page.reload()
+    expect(card.locator(".notes li")).to_have_text(["Scaled by hand: 3 to wait in advance."])
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("#functions-count").evaluate("node => node.getClientRects()[0].height") < 30, "in one line"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     caller.delete("/api/v1/functions/send-mail", headers={"If-Match": "*"})
     page.reload()
     expect(page.locator("#link")).to_have_text("Live")

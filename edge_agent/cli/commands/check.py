@@ -52,7 +52,7 @@ def command(config: Path | None, explain: bool, show: bool, paths: tuple[Path, .
                 click.echo(f"{key} = {value}  # {source}")
         if not paths and loaded.settings.manifests_dir.is_dir():
             paths = (loaded.settings.manifests_dir,)
-    counts = _check_manifests(paths, faults)
+    counts = _check_manifests(paths, faults, images=bool(loaded and loaded.settings.functions.runner == "kubernetes"))
     if faults:
         raise Invalid(faults)
     parts = ["the configuration"] if config else []
@@ -70,8 +70,8 @@ def _check_dialects(loaded: Loaded) -> list[Fault]:
     ]
 
 
-def _check_manifests(paths: tuple[Path, ...], faults: list[Fault]) -> list[str]:
-    """What was looked at, in words; what is wrong goes into `faults`."""
+def _check_manifests(paths: tuple[Path, ...], faults: list[Fault], *, images: bool) -> list[str]:
+    """What was looked at, in words; what is wrong goes into `faults`. `images`: a function has to be one."""
     if not paths:
         return []
     from edge_agent.manifests import load_paths
@@ -81,4 +81,8 @@ def _check_manifests(paths: tuple[Path, ...], faults: list[Fault]) -> list[str]:
     except Invalid as error:
         faults += error.faults
         return []
+    if images:
+        hint = "edgectl functions deploy FOLDER makes one of its source; pods run nothing else"
+        without = [name for name, function in sorted(found.functions.items()) if not function.image]
+        faults += [Fault(f"function {name}", 0, 0, "spec.image", "is missing", hint) for name in without]
     return [f"{len(found.rules)} rules", f"{len(found.functions)} functions"]

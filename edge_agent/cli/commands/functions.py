@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edge_agent.cli import deploying, printing, reading, using
+from edge_agent.cli import deploying, printing, reading, standing, using
 from edge_agent.cli.client import Agent
 from edge_agent.cli.options import named, output, with_agent, with_agent_by_socket
 
@@ -20,8 +20,11 @@ COLUMNS: list[printing.Column] = [
     ("idle", lambda f: (f.get("workers") or {}).get("idle", 0)),
     ("busy", lambda f: (f.get("workers") or {}).get("busy", 0)),
     ("starting", lambda f: (f.get("workers") or {}).get("starting", 0)),
+    ("min idle", standing.minimum),
     ("queue", lambda f: f"{f.get('queue', 0)}{'+' if f.get('on_disk') else ''}"),
     ("retrying", lambda f: f.get("retrying", 0)),
+    ("waits", standing.waits),
+    ("advice", lambda f: f.get("advice")),
     ("last error", lambda f: f.get("last_error")),
 ]
 
@@ -92,22 +95,22 @@ def list_(agent: Agent, output: str) -> None:
 @command.command()
 @click.argument("name", shell_complete=named("functions"))
 @click.option("--min-idle", type=click.IntRange(0, 1000), help="So many workers wait for events.")
-@click.option("--auto", is_flag=True, help="As manifest and schedules say.")
+@click.option("--reset", "--auto", "reset", is_flag=True, help="As manifest and schedules say.")
 @output()
 @with_agent
-def scale(agent: Agent, name: str, min_idle: int | None, auto: bool, output: str) -> None:
-    """How many workers wait for events, whatever the manifest says; until --auto, or the agent restarts.
+def scale(agent: Agent, name: str, min_idle: int | None, reset: bool, output: str) -> None:
+    """How many workers wait for events, whatever the manifest says, until --reset.
 
     \b
     Example:
       edgectl functions scale send-mail --min-idle 4
-      edgectl functions scale send-mail --auto
+      edgectl functions scale send-mail --reset
     """
-    if (min_idle is None) != auto:
-        raise click.UsageError("say either --min-idle N or --auto")
+    if (min_idle is None) != reset:
+        raise click.UsageError("say either --min-idle N or --reset")
     answer = agent.request("PUT", ("functions", name, "scale"), body={"min_idle": min_idle}).json()
     if output == "table":
-        click.echo(f"{name}: {'as its manifest says' if auto else f'{min_idle} workers wait for events'}")
+        click.echo(f"{name}: {'as its manifest says' if reset else f'{min_idle} workers wait for events'}")
     else:
         printing.one(answer, output, ())
 

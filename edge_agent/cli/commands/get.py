@@ -6,11 +6,18 @@ from typing import Any
 
 import click
 
-from edge_agent.cli import printing
+from edge_agent.cli import printing, standing
 from edge_agent.cli.client import Agent
 from edge_agent.cli.options import named, output, with_agent
 
 NOUNS = {"rules": "rules", "rule": "rules", "functions": "functions", "function": "functions"}
+
+
+def where(item: dict[str, Any]) -> str:
+    """`cluster`, or the name of the file it stands in."""
+    return str(item.get("origin") or "").rpartition("/")[2]
+
+
 COLUMNS: dict[str, list[printing.Column]] = {
     "rules": [
         ("name", lambda item: item["name"]),
@@ -20,6 +27,7 @@ COLUMNS: dict[str, list[printing.Column]] = {
         ("severity", lambda item: item["manifest"]["spec"].get("severity", "warning")),
         ("run", lambda item: item["manifest"]["spec"].get("run", [])),
         ("firing", lambda item: item.get("firing", [])),
+        ("from", where),
     ],
     "functions": [
         ("name", lambda item: item["name"]),
@@ -29,6 +37,8 @@ COLUMNS: dict[str, list[printing.Column]] = {
         ("timeout", lambda item: item["manifest"]["spec"].get("timeout", "30s")),
         ("workers", lambda item: sum((item.get("workers") or {}).values())),
         ("queue", lambda item: item.get("queue", 0)),
+        ("waits", standing.waits),
+        ("from", where),
     ],
 }
 _WORDS = ("above", "below", "outside", "equals", "changedBy", "ratePerMinute", "missingFor", "every", "for")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edge_agent.cli import printing
+from edge_agent.cli import printing, standing
 from edge_agent.cli.client import Agent
 from edge_agent.cli.options import output, with_agent
 from edge_agent.domain.durations import format_duration
@@ -37,7 +37,7 @@ def rows(found: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for name, value in found.items():
         if name == "functions" and isinstance(value, dict):
             for function, state in value.items():
-                yield f"function {function}", said(state)
+                yield f"function {function}", said(standing.told(state))
         elif name == "uptime_s":
             yield "uptime", format_duration(float(int(value)))
         elif isinstance(value, dict):

@@ -64,6 +64,10 @@ class Aim:
     def missing(self, census: pool.Census, queued: int) -> int:
         return pool.to_start(self.spec, census, queued, self.pace, self.wish)
 
+    def pressing(self, census: pool.Census, queued: int) -> int:
+        """How many of the missing ones are for events that wait now; the others are to wait in advance."""
+        return pool.to_start(self.spec, census, queued, self.pace, pool.Wish()) if queued else 0
+
     def surplus(self, census: pool.Census, idle_since: Iterable[float], now: float) -> int:
         return pool.to_let_go(self.spec, census, self.wish, idle_since, now)
 

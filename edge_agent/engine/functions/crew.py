@@ -17,6 +17,7 @@ from edge_agent.engine.functions.desk import Desk
 from edge_agent.engine.functions.line import Line
 from edge_agent.engine.functions.rollout import REPLACED, Rollout, served
 from edge_agent.engine.functions.staff import START_TIMEOUT, Staff, same_program
+from edge_agent.engine.functions.standing import hindrance, standing
 from edge_agent.engine.functions.stats import EngineStats
 from edge_agent.engine.functions.work import (
     BUSY,
@@ -139,8 +140,7 @@ class Crew:
             self._stats.cold_starts[self.spec.name] += 1
 
     def _expire(self, task: Task) -> None:
-        why = f": {self.staff.last_error}" if self.staff.last_error else ", for none was free in all that time"
-        reason = f"waited longer than {self.spec.retry.max_age:g} s for a worker{why}"
+        reason = f"waited longer than {self.spec.retry.max_age:g} s for a worker: {hindrance(self.staff, self._desk)}"
         attempt = Attempt(max(1, task.number), "", task.dispatched)
         self._desk.ended(self, task, attempt, Failed("expired", reason, temporary=False))
 
@@ -152,6 +152,7 @@ class Crew:
             self.staff.end(worker)
         if worker.state in (BUSY, RENEWING, ENDING):
             return False
+        worker.adopted = False
         worker.give = give
         trial = self.rollout.passed() if self.rollout.on(worker) else None
         if trial is not None:
@@ -172,45 +173,50 @@ class Crew:
         assert worker.task is not None
         task, attempt = worker.task, worker.attempt(self._desk.clock())
         seconds = self._desk.monotonic() - worker.since
-        worker.task = None
-        worker.answered_id = worker.request_id
+        worker.task, worker.answered_id = None, worker.request_id
         self.staff.aim.pace.served(seconds)
         self._stats.observe_duration(self.spec.name, seconds)
-        stays = self.spec.isolation != "pod" and worker.spec is self.spec and not self.gone
-        if stays and self.spec.isolation == "shared":
+        if not self._stays(worker):
+            self.staff.rests(worker, ENDING, LINGER)
+        elif self.spec.isolation == "shared":
             self.staff.rests(worker, RETURNING, max(LINGER, self.spec.timeout))
-        elif stays:
+        else:
             self.staff.rests(worker, RENEWING, START_TIMEOUT)
             self._desk.renew(worker)
-        else:
-            self.staff.rests(worker, ENDING, LINGER)
         self._desk.ended(self, task, attempt, outcome)
+
+    def _stays(self, worker: Worker) -> bool:
+        return self.spec.isolation != "pod" and worker.spec is self.spec and not self.gone
 
     def cannot_start(self, worker: Worker, reason: str) -> None:
         """It said so itself (`init/error`), and will leave."""
         self._start_failed(worker, reason)
         self.staff.rests(worker, ENDING, LINGER)
 
-    def _start_failed(self, worker: Worker, reason: str) -> None:
+    def _start_failed(self, worker: Worker, reason: str, printed: str = "", kind: str = "start-failed") -> None:
+        reason += f"; it printed: {printed}" if printed else ""
         if self.rollout.on(worker):
             self.rollout.failed(reason)
         else:
-            self.staff.start_failed(reason)
+            self.staff.start_failed(reason, kind)
 
-    def renewed(self, worker: Worker) -> None:
-        """The process that had the event is gone with all it started; the next one may ask."""
-        if worker.state == BUSY:  # its process has left without an answer
-            reason = "its process ended before it answered"
-            self._fail(worker, Failed("worker-lost", reason, log=self._desk.log(worker)))
-        if worker.state in (BUSY, RENEWING):
-            self.staff.renewed(worker)
+    def renewed(self, worker: Worker) -> bool:
+        """The process that had the event is gone with all it started; False when no fresh one is to begin in its place."""
+        if worker.state == STARTING and worker.adopted:  # what waited left when the agent before us did
+            return True
+        if worker.state not in (BUSY, RENEWING) or not self._stays(worker):
+            return False
+        if worker.state == BUSY:
+            log = self._desk.log(worker)
+            self._fail(worker, Failed("worker-lost", "its process ended before it answered", log=log))
+        self.staff.renewed(worker)
+        return True
 
     def exited(self, worker: Worker, reason: str, tail: str, kind: str = "worker-lost") -> None:
         """It is gone, whatever it was doing."""
         self.staff.gone(worker)
         if worker.state in (STARTING, TRYING, RENEWED):
-            printed = f"; it printed: {tail}" if tail else ""
-            self._start_failed(worker, f"its worker {reason} before it asked for an event{printed}")
+            self._start_failed(worker, f"its worker {reason} before it asked for an event", tail, kind)
         elif worker.task is not None:
             self._fail(worker, Failed(kind, f"its worker {reason} before it answered", log=tail))
         self.fill()
@@ -242,15 +248,14 @@ class Crew:
     def _overdue(self, worker: Worker) -> None:
         if worker.state == BUSY:
             self._time_out(worker)
-        elif worker.state in (STARTING, TRYING, RENEWED):
-            tail = self._desk.log(worker)
-            printed = f"; it printed: {tail}" if tail else ""
-            self._start_failed(worker, f"its worker did not ask for an event within {START_TIMEOUT:g} s{printed}")
-            self.staff.end(worker)
-        else:
-            if worker.state == RENEWING:
-                self.staff.trouble(f"its worker had no fresh process within {START_TIMEOUT:g} s")
-            self.staff.end(worker)
+            return
+        if worker.state in (STARTING, TRYING, RENEWED):
+            patience = START_TIMEOUT if worker.state == RENEWED else worker.patience
+            reason = f"its worker did not ask for an event within {patience:g} s"
+            self._start_failed(worker, reason, self._desk.log(worker))
+        elif worker.state == RENEWING:
+            self.staff.trouble(f"its worker had no fresh process within {START_TIMEOUT:g} s")
+        self.staff.end(worker)
 
     def _time_out(self, worker: Worker) -> None:
         """Kill first: what it may still do must not outlive the word that it failed."""
@@ -286,14 +291,6 @@ class Crew:
         return self.line.drain()
 
     def status(self) -> dict[str, Any]:
-        """For pages and people, plain values. `workers` by state; `queued` in memory, `retrying` later, more `on_disk`.
-
-        `desired` workers, of which `min_idle` are to wait because the `schedule` window or the operator's `override` (None:
-        neither) or the manifest say so; `concurrency` on average of the `stable` and the `panic` window (60 s, 6 s), and
-        whether there is `panic`; `last_error` of a start (empty: the last one worked), after which the `next_start` is
-        tried in so many seconds; the version that is `trying` to take over (`Rollout.status`).
-        """
+        """For pages and people; see `standing`."""
         queued = len(self.line) + self._leasing
-        in_memory = queued + self.line.held_back
-        queue = {"queued": in_memory, "retrying": self.line.waiting, "on_disk": self.line.behind}
-        return self.staff.status(queued) | queue | {"trying": self.rollout.status()}
+        return standing(self.line, self.staff, self._desk, queued) | {"trying": self.rollout.status()}

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.domain.invocation import Attempt, Outcome
+from edge_agent.engine.functions.starts import Starts
 from edge_agent.engine.functions.work import Task, Worker
 
 Crew = TypeVar("Crew", contravariant=True)
@@ -14,14 +15,13 @@ Crew = TypeVar("Crew", contravariant=True)
 class Hall(Protocol):
     """Where workers come from and go to, and what time it is."""
 
+    starts: Starts
+
     def clock(self) -> float:
         """Epoch milliseconds."""
 
     def monotonic(self) -> float:
         """Seconds."""
-
-    def may_start(self, function: str) -> bool:
-        """Is it its turn to start a worker (`starts`)? If not, the crew is asked to `fill` when it is."""
 
     def start_worker(self, spec: FunctionSpec) -> Worker:
         """Errors: `EdgeError`."""

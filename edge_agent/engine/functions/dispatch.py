@@ -10,7 +10,6 @@ Not chosen: a thread per function or worker. One thread owns it all, so there is
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,30 +20,20 @@ from edge_agent.domain.function import FunctionSpec, RetrySpec
 from edge_agent.domain.invocation import Attempt, Failed, Invocation, Outcome
 from edge_agent.engine.functions.admission import Admission
 from edge_agent.engine.functions.crew import Crew
+from edge_agent.engine.functions.governor import Governor
 from edge_agent.engine.functions.inbox import Inbox
 from edge_agent.engine.functions.ledger import Ledger
 from edge_agent.engine.functions.loop import Loop
 from edge_agent.engine.functions.rollout import STOPPING, OnResult
 from edge_agent.engine.functions.roster import Roster
+from edge_agent.engine.functions.staff import START_TIMEOUT
 from edge_agent.engine.functions.starts import Starts
 from edge_agent.engine.functions.stats import EngineStats
-from edge_agent.engine.functions.work import Give, Task, Worker
-from edge_agent.errors import Unavailable
+from edge_agent.engine.functions.work import Give, Task, Worker, epoch_ms, random_uuid
+from edge_agent.errors import EdgeError, Unavailable
 from edge_agent.ports import Journal, Runner
 
 Verdict = Literal["accepted", "twice", "not-yours", "unknown"]
-
-
-def epoch_ms() -> float:
-    return time.time() * 1000
-
-
-def random_uuid() -> str:
-    """RFC 9562, version 4, in a third of the time `uuid.uuid4` takes."""
-    digits = os.urandom(16).hex()
-    return (
-        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
-    )
 
 
 class Engine:
@@ -55,6 +44,8 @@ class Engine:
     """
 
     runner: Runner
+    start_timeout = START_TIMEOUT
+    """Seconds a worker may take before it first asks; a runner that has to fetch images needs more."""
 
     def __init__(
         self,
@@ -64,6 +55,7 @@ class Engine:
         clock: Callable[[], float] = epoch_ms,
         new_id: Callable[[], str] = random_uuid,
         chance: Random | None = None,
+        governor: Governor | None = None,
     ) -> None:
         self.loop = loop
         self.stats = EngineStats()
@@ -81,7 +73,9 @@ class Engine:
         """Called on the loop's thread with (function, worker id, what it printed); b"" when it is gone."""
         self._admission = Admission(self, self._ledger)
         self._roster = Roster(self._hire, self._admission)
-        self._starts = Starts(loop, self._roster.fill)
+        self.by_hand = self._roster.by_hand
+        """`min_idle` of functions that somebody scaled: what an earlier life knew goes in before `start`."""
+        self.starts = Starts(loop, self._roster.fill, governor or Governor(), self.monotonic, self.stats)
         self._workers: dict[str, Crew] = {}
         self._inbox = Inbox(loop, self._admission)
         self.closed = False
@@ -120,7 +114,15 @@ class Engine:
 
     def renewed(self, worker_id: str) -> None:
         """See `ports.WorkerEvents`."""
-        self.loop.post(self._renewed, worker_id)
+        self.loop.post(self.renews, worker_id)
+
+    def adopted(self, worker_id: str) -> None:
+        """See `ports.WorkerEvents`."""
+        self.loop.post(self._adopted, worker_id)
+
+    def restored(self) -> None:
+        """See `ports.WorkerEvents`."""
+        self.loop.post(self._roster.restored)
 
     def printed(self, worker_id: str, text: bytes) -> None:
         """See `ports.WorkerEvents`."""
@@ -150,8 +152,7 @@ class Engine:
 
     def left(self, worker_id: str, give: Give) -> None:
         """Loop. The connection on which it waited is gone (it may have another by now)."""
-        crew = self._workers.get(worker_id)
-        if crew is not None and crew.staff.workers[worker_id].give == give:
+        if (crew := self._workers.get(worker_id)) is not None and crew.staff.workers[worker_id].give == give:
             crew.left(crew.staff.workers[worker_id])
 
     def answers(self, worker_id: str, request_id: str, outcome: Outcome) -> Verdict:
@@ -177,6 +178,11 @@ class Engine:
         crew.cannot_start(worker, reason + (f"; it printed: {tail}" if tail else ""))
         return True
 
+    def renews(self, worker_id: str) -> bool:
+        """Loop. Its entry point says that its process is gone with all it started; True: a fresh one may begin."""
+        crew = self._workers.get(worker_id)
+        return crew is not None and not self.closed and crew.renewed(crew.staff.workers[worker_id])
+
     def _whose(self, request_id: str) -> Verdict:
         held = (worker.request_id for worker in self._roster.workers() if worker.task)
         return "not-yours" if request_id in held else "unknown"
@@ -187,18 +193,19 @@ class Engine:
         """Loop. The function's crew, if there is such a function."""
         return self._roster.of(function)
 
-    def may_start(self, function: str) -> bool:
-        """Loop. Is it its turn?"""
-        return self._starts.may(function)
-
     def start_worker(self, spec: FunctionSpec) -> Worker:
         """Loop. Errors: `EdgeError`."""
         if self.closed:
             raise Unavailable(STOPPING)
         worker_id = f"{spec.name}-{uuid.uuid4().hex[:12]}"
-        self.runner.start(worker_id, spec)
+        self.starts.begun(worker_id, spec.memory)
+        try:
+            self.runner.start(worker_id, spec)
+        except EdgeError:
+            self.starts.gone(worker_id)
+            raise
         self._workers[worker_id] = self._roster.crews[spec.name]
-        return Worker(worker_id, spec, self.monotonic())
+        return Worker(worker_id, spec, self.monotonic(), self.start_timeout)
 
     def kill(self, worker: Worker) -> None:
         """Loop."""
@@ -269,19 +276,18 @@ class Engine:
 
     def _exited(self, worker_id: str, reason: str, tail: str, kind: str) -> None:
         self._printed(worker_id, b"")
+        self.starts.gone(worker_id)
         crew = self._workers.pop(worker_id, None)
         if crew is not None and not self.closed:
             crew.exited(crew.staff.workers[worker_id], reason, tail, kind)
             self._roster.forget(crew)
 
-    def _renewed(self, worker_id: str) -> None:
-        crew = self._workers.get(worker_id)
-        if crew is not None and not self.closed:
-            crew.renewed(crew.staff.workers[worker_id])
+    def _adopted(self, worker_id: str) -> None:
+        if (crew := self._workers.get(worker_id)) is not None:
+            crew.staff.workers[worker_id].adopted = True
 
     def _printed(self, worker_id: str, text: bytes) -> None:
-        crew = self._workers.get(worker_id)
-        if crew is not None:
+        if (crew := self._workers.get(worker_id)) is not None:
             for listener in self.printing:
                 listener(crew.spec.name, worker_id, text)
 

@@ -61,7 +61,7 @@ class Loop:
     def __init__(self, name: str = "functions") -> None:
         self._epoll = select.epoll()
         self._ready: dict[int, Callable[[int], object]] = {}
-        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._alarms: list[tuple[float, int, Alarm]] = []
         self._numbers = itertools.count()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -92,7 +92,7 @@ class Loop:
         """Is this the loop's own thread?"""
         return threading.get_ident() == self._thread.ident
 
-    def post(self, call: Callable[..., None], *args: Any) -> None:
+    def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have `call(*args)` made on the loop's thread, soon. Any thread; never blocks; nothing happens after `close`."""
         self._inbox.append((call, args))
         if not self._awake:

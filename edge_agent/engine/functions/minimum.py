@@ -1,7 +1,7 @@
 """How many workers are to wait just now: what the operator says, else the larger of manifest and schedule.
 
-Enters: the wall clock (epoch seconds). Leaves: a number. An operator's word holds until it is cleared or the agent restarts,
-through new versions as well.
+Enters: the wall clock (epoch seconds). Leaves: a number. An operator's word holds until it is cleared, through new
+versions as well.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ class Roster:
     """Lives on the loop's thread. `hire` makes a crew for a function."""
 
     def __init__(self, hire: Callable[[FunctionSpec], Crew], admission: Admission) -> None:
+        self.by_hand: dict[str, int] = {}
+        """`min_idle` of functions that somebody scaled; of those only that there are, or that may yet be declared."""
         self.crews: dict[str, Crew] = {}
         """By name; those that are dismissed too, until their last worker is gone."""
         self._hire = hire
@@ -57,14 +59,25 @@ class Roster:
         if (crew := self.crews.get(function)) is not None:
             crew.fill()
 
+    def restored(self) -> None:
+        """What kept workers from starting is over."""
+        for crew in list(self.crews.values()):
+            crew.staff.restored()
+            crew.fill()
+
     def scale(self, function: str, min_idle: int | None) -> None:
         """See `Engine.scale`."""
         if (crew := self.of(function)) is None:
             raise NotFound(f"there is no function {function}; edgectl get functions lists them")
+        if min_idle is None:
+            self.by_hand.pop(function, None)
+        else:
+            self.by_hand[function] = min_idle
         crew.scale(min_idle)
 
     def dismiss(self, crew: Crew) -> None:
         """There is no such function: what no worker holds ends, on disk too."""
+        self.by_hand.pop(crew.spec.name, None)
         for task in crew.dismiss():
             crew.line.ended(task)
             self._admission.no_function(task)
@@ -89,6 +102,7 @@ class Roster:
 
     def _open(self, spec: FunctionSpec, *, gone: bool = False) -> Crew:
         crew = self.crews[spec.name] = self._hire(spec)
+        crew.staff.aim.override(self.by_hand.get(spec.name))
         crew.line.behind = self._admission.behind(spec.name)
         crew.gone = gone
         crew.fill()

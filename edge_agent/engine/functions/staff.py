@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from edge_agent.domain.function import FunctionSpec
 from edge_agent.engine.functions import pool
 from edge_agent.engine.functions.aim import Aim
 from edge_agent.engine.functions.backoff import Backoff
 from edge_agent.engine.functions.desk import Hall
+from edge_agent.engine.functions.governor import Want
 from edge_agent.engine.functions.loop import NEVER
 from edge_agent.engine.functions.stats import EngineStats
 from edge_agent.engine.functions.work import (
@@ -53,10 +53,12 @@ class Staff:
         """Those that wait in `next`; the last one in is the first to work, so that the others can be let go."""
         self.aim = Aim(spec, hall.monotonic())
         self.last_error = ""
+        self.last_error_kind = ""
+        """One word for it (`ports.WorkerEvents.exited`)."""
         self._spare_at = NEVER
         """When one that serves many has been busy for as long as a start takes, and one should wait in its place."""
-        self._counts = dict.fromkeys(STATES, 0)
-        self._backoff = Backoff()
+        self.counts = dict.fromkeys(STATES, 0)
+        self.backoff = Backoff()
         self._given = 0.0
         self._hall = hall
         self._plan = plan
@@ -69,7 +71,7 @@ class Staff:
     def fill(self, queued: int) -> None:
         """Start the workers that are missing for `queued` events, and those that should wait."""
         now = self._hall.monotonic()
-        counts, aim = self._counts, self.aim
+        counts, aim = self.counts, self.aim
         between = counts[RETURNING] + counts[RENEWING] + counts[RENEWED]
         aim.windows.note(now, counts[BUSY] + between, queued)
         if now >= aim.due:
@@ -86,10 +88,12 @@ class Staff:
         missing = self.aim.missing(census, queued)
         if missing <= 0:
             return
-        if self._backoff.until > now:
-            self._plan(self._backoff.until)
-        for _ in range(self._backoff.allows(missing, census.coming, now)):
-            if not self._hall.may_start(self.spec.name):
+        if self.backoff.until > now:
+            self._plan(self.backoff.until)
+        pressing = aim.pressing(census, queued)
+        for number in range(self.backoff.allows(missing, census.coming, now)):
+            want = Want.of(self.spec.memory, event=number < pressing, alone=not census.ready + number)
+            if not self._hall.starts.may(self.spec.name, want):
                 return
             try:
                 self._start(self.spec, STARTING)
@@ -102,14 +106,14 @@ class Staff:
         wish, waiting = self.aim.wish, len(self.idle) + coming
         if self.spec.isolation == "pod":
             return waiting >= wish.min_idle + wish.ahead
-        return waiting + self._counts[BUSY] >= max(wish.min_idle, wish.desired) and now < self._spare_at
+        return waiting + self.counts[BUSY] >= max(wish.min_idle, wish.desired) and now < self._spare_at
 
     def _start(self, spec: FunctionSpec, state: str) -> Worker:
         """Errors: `EdgeError`."""
         worker = self._hall.start_worker(spec)
         self.workers[worker.id] = worker
-        worker.enter(state, worker.since, worker.since + START_TIMEOUT)
-        self._counts[state] += 1
+        worker.enter(state, worker.since, worker.since + worker.patience)
+        self.counts[state] += 1
         self._plan(worker.deadline)
         self._stats.starts[spec.name] += 1
         return worker
@@ -119,18 +123,18 @@ class Staff:
         return self._start(spec, TRYING)
 
     @property
-    def _between(self) -> int:
+    def between(self) -> int:
         """Those that had an event and will ask again."""
-        return self._counts[RETURNING] + self._counts[RENEWING] + self._counts[RENEWED]
+        return self.counts[RETURNING] + self.counts[RENEWING] + self.counts[RENEWED]
 
     @property
     def _ready(self) -> int:
-        return len(self.workers) - self._counts[TRYING] - self._counts[ENDING]
+        return len(self.workers) - self.counts[TRYING] - self.counts[ENDING]
 
     def census(self, now: float) -> pool.Census:
-        counts = self._counts
+        counts = self.counts
         late = sum(1 for due in self._late() if due <= now) if counts[BUSY] else 0
-        return pool.Census(counts[STARTING] + self._between, counts[IDLE], counts[BUSY], counts[ENDING], late)
+        return pool.Census(counts[STARTING] + self.between, counts[IDLE], counts[BUSY], counts[ENDING], late)
 
     def _late(self) -> list[float]:
         """When each of the busy ones that will ask again has been busy for as long as a start takes."""
@@ -166,18 +170,20 @@ class Staff:
             self._started(worker, now)
         elif worker.state == RENEWED:
             self.aim.pace.renewed(now - worker.since)
-            self._backoff.worked()
+            self.backoff.worked()
         self._enter(worker, IDLE, now)
         self.idle[worker.id] = worker
         if len(self.idle) > self.aim.wish.min_idle:
             self._plan(now + self.spec.pool.idle_timeout)
 
     def _started(self, worker: Worker, now: float) -> None:
+        self._hall.starts.asks(worker.id)
         seconds = now - worker.since
         worker.init_ms = seconds * 1000
         self.aim.pace.started(seconds)
-        self._backoff.worked()
+        self.backoff.worked()
         self.last_error = ""
+        self.last_error_kind = ""
         self._stats.observe_init(self.spec.name, seconds)
 
     def works(self, worker: Worker) -> None:
@@ -221,21 +227,26 @@ class Staff:
 
     def gone(self, worker: Worker) -> None:
         if self.workers.pop(worker.id, None) is not None:
-            self._counts[worker.state] -= 1
+            self.counts[worker.state] -= 1
         self.idle.pop(worker.id, None)
 
     def _enter(self, worker: Worker, state: str, now: float, deadline: float = NEVER) -> None:
-        self._counts[worker.state] -= 1
-        self._counts[state] += 1
+        self.counts[worker.state] -= 1
+        self.counts[state] += 1
         worker.enter(state, now, deadline)
 
-    def start_failed(self, reason: str) -> None:
+    def start_failed(self, reason: str, kind: str = "start-failed") -> None:
         """No event pays for it: they wait, and starts are tried less and less often."""
         now = self._hall.monotonic()
         self.trouble(reason)
-        self._backoff.failed(now, self._chance)
+        self.last_error_kind = kind
+        self.backoff.failed(now, self._chance)
         self._stats.start_failures[self.spec.name] += 1
-        self._plan(self._backoff.until)
+        self._plan(self.backoff.until)
+
+    def restored(self) -> None:
+        """What kept workers from starting is over."""
+        self.backoff.worked()
 
     def trouble(self, reason: str) -> None:
         """Make it known: in the log, and in `last_error` until a start works."""
@@ -245,7 +256,7 @@ class Staff:
     def replace(self, spec: FunctionSpec, *, fresh: bool = True) -> None:
         """Go on with another version: a start is worth trying at once; who is free is ended if workers are to be `fresh`."""
         before, self.spec = self.spec, spec
-        self._backoff.worked()
+        self.backoff.worked()
         self.aim.replace(spec)
         self._look()
         if fresh:
@@ -267,21 +278,6 @@ class Staff:
             self.end(worker)
         soonest = min((worker.since for worker in self.idle.values()), default=NEVER) + self.spec.pool.idle_timeout
         return soonest if soonest > now else NEVER  # who has idled long enough stays until less is wanted
-
-    def status(self, queued: int) -> dict[str, Any]:
-        """See `Crew.status`."""
-        now, counts = self._hall.monotonic(), self._counts
-        return {
-            "workers": {
-                STARTING: counts[STARTING] + counts[TRYING],
-                IDLE: counts[IDLE],
-                BUSY: counts[BUSY] + self._between,
-                ENDING: counts[ENDING],
-            },
-            "desired": self.aim.wanted(self.census(now), queued),
-            "last_error": self.last_error,
-            "next_start": max(0.0, round(self._backoff.until - now, 1)),
-        } | self.aim.status()
 
 
 def same_program(one: FunctionSpec, other: FunctionSpec) -> bool:

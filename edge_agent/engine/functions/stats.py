@@ -25,6 +25,8 @@ class EngineStats:
     """Events handed to a worker that was started while they waited."""
     starts: Counter[str] = field(default_factory=Counter)
     start_failures: Counter[str] = field(default_factory=Counter)
+    starts_delayed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(function, reason): how often a start had to wait (`governor`)."""
     refused: Counter[str] = field(default_factory=Counter)
     """Calls of the Runtime API refused, by error type."""
     overflowed: Counter[str] = field(default_factory=Counter)

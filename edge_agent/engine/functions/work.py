@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -71,12 +73,14 @@ class Worker:
     """One process or pod. Times are monotonic seconds, `handed_over` and `asked_at` epoch milliseconds."""
 
     __slots__ = (
+        "adopted",
         "answered_id",
         "deadline",
         "give",
         "handed_over",
         "id",
         "init_ms",
+        "patience",
         "request_id",
         "served",
         "since",
@@ -85,8 +89,10 @@ class Worker:
         "task",
     )
 
-    def __init__(self, worker_id: str, spec: FunctionSpec, now: float) -> None:
+    def __init__(self, worker_id: str, spec: FunctionSpec, now: float, patience: float = float("inf")) -> None:
         self.id = worker_id
+        self.patience = patience
+        """Seconds it may take before it first asks."""
         self.spec = spec
         self.state = STARTING
         self.since = now
@@ -94,6 +100,8 @@ class Worker:
         """When the present state has lasted too long."""
         self.give: Give | None = None
         self.task: Task | None = None
+        self.adopted = False
+        """It is older than this agent, has had no event or may have many, and has not asked since."""
         self.request_id = ""
         self.answered_id = ""
         self.handed_over = 0.0
@@ -140,3 +148,15 @@ def xray(event: bytes, request_id: str, now: float) -> str:
         _, trace, parent, flags = found[1].decode().split("-")
         return f"Root=1-{trace[:8]}-{trace[8:]};Parent={parent};Sampled={int(flags, 16) & 1}"
     return f"Root=1-{int(now / 1000):08x}-{request_id.replace('-', '')[:24]}"
+
+
+def epoch_ms() -> float:
+    return time.time() * 1000
+
+
+def random_uuid() -> str:
+    """RFC 9562, version 4, in a third of the time `uuid.uuid4` takes."""
+    digits = os.urandom(16).hex()
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+    )

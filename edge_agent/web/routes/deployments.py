@@ -73,7 +73,7 @@ def versions(function: str) -> Json:
     blueprint,
     "PUT /api/v1/functions/<function>/scale",
     Operation(
-        "How many workers wait for events, until the agent restarts; null: as the manifest says",
+        "How many workers wait for events, whatever the manifest says; null: as it says",
         scope="operate",
         body={"application/json": record("min_idle", min_idle={"type": ["integer", "null"], "minimum": 0})},
         answers={200: record("function workers", function=NAME, workers=ANY, queue=COUNT)},

@@ -61,16 +61,18 @@ class Card {
     this.peak = element("span");
     this.figures = element("dl", { class: "figures" });
     this.crew = element("p", { class: "crew" });
+    this.notes = element("ul", { class: "notes" });
     this.failed = element("p", { class: "failed" });
     this.root = element("li", { class: "function" },
       element("header", {}, element("h3", { title: name }, name), this.rate),
       this.bars, element("p", { class: "axis" }, this.from, this.peak, element("span", {}, "now")),
-      this.figures, this.crew, this.failed);
+      this.figures, this.crew, this.notes, this.failed);
     this.name = name;
   }
 
   draw(one, used) {
     this.drawCrew(one);
+    this.drawNotes(one);
     const why = one.last_error ?? "";
     this.failed.hidden = !why;
     write(this.failed, why && `Cannot start: ${why.split("; it printed")[0].split("\n")[0].slice(0, 240)}`);
@@ -83,6 +85,23 @@ class Card {
     const said = there.map((state) => `${count.format(workers[state])} ${state}`).join(" · ") || "no worker waits: the next event starts one";
     const waits = queue ? [element("span", { class: "waiting" }, `${plural(queue, "event")}${more ? " and more" : ""} waiting`)] : [];
     this.crew.replaceChildren(...dots, element("span", {}, said), ...waits);
+  }
+
+  /** What is out of the ordinary: a start that waits, a rush, somebody's word or the hour's on how many wait in advance. */
+  drawNotes({ delayed, advice, panic, override, schedule, min_idle: least = 0, desired = 0, workers = {} }) {
+    const there = (workers.busy ?? 0) + (workers.idle ?? 0) + (workers.starting ?? 0);
+    const notes = [];
+    if (delayed) notes.push(["held", `The next worker waits: ${delayed.why}.`]);
+    if (advice) notes.push(["advice", `${advice[0].toUpperCase()}${advice.slice(1)}.`]);
+    if (panic) notes.push(["rush", "A rush: no worker is let go for a minute."]);
+    if (desired > there) notes.push(["wanted", `${plural(desired, "worker")} wanted, ${count.format(there)} there.`]);
+    if (override !== null && override !== undefined) notes.push(["hand", `Scaled by hand: ${count.format(override)} to wait in advance.`]);
+    else if (schedule) notes.push(["hour", `Scheduled: ${count.format(least)} to wait in advance until ${soonTime(schedule.until)}.`]);
+    const fresh = notes.map(([kind, text]) => `${kind} ${text}`).join("\n");
+    this.notes.hidden = !notes.length;
+    if (fresh === this.noted) return;
+    this.noted = fresh;
+    this.notes.replaceChildren(...notes.map(([kind, text]) => element("li", { class: kind }, text)));
   }
 
   drawUse({ total, recent, items }) {
@@ -130,6 +149,11 @@ function figure(name, value, more = "", bad = false) {
 
 function within(milliseconds) {
   return milliseconds < 1000 ? `${Number(milliseconds.toPrecision(2))} ms` : `${Number((milliseconds / 1000).toPrecision(2))} s`;
+}
+
+function soonTime(t) {
+  const far = t - now() > 20 * HOUR;
+  return new Date(t).toLocaleString(undefined, { ...(far ? { weekday: "short" } : {}), hour: "2-digit", minute: "2-digit" });
 }
 
 function moment(t, step) {

@@ -36,6 +36,11 @@ class Removal:
         """How many pods could not be deleted yet."""
         return len(self._owed)
 
+    @property
+    def trying(self) -> bool:
+        """Is one being deleted just now?"""
+        return any(self._owed.values())
+
     def owes(self, name: str) -> bool:
         return name in self._owed
 

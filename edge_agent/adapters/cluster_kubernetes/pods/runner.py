@@ -136,8 +136,10 @@ class KubernetesRunner:
         for worker in self._roll.every():
             worker.heard = False  # no time for last words
             self.kill(worker.id)
+        for name in self._orphans.dismiss():
+            self._removal.owe(name)
         until = time.monotonic() + timeout
-        while self._roll.workers and self._errands.turn(until):
+        while (self._roll.workers or (self._removal.trying and not self._sight.reason)) and self._errands.turn(until):
             pass
         for worker in self._roll.every():
             self.gone(worker, KILLED)
