@@ -18,7 +18,6 @@ from edge_agent.app.clock import now_ms
 from edge_agent.app.parts import Parts
 from edge_agent.app.releases import Release, Releases
 from edge_agent.domain.function import FunctionSpec
-from edge_agent.engine.functions.staff import START_TIMEOUT
 from edge_agent.errors import Conflict, EdgeError, Fault, Invalid, NotFound
 from edge_agent.manifests import load_paths
 from edge_agent.manifests.writing import version as version_of
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = START_TIMEOUT + 30.0
-"""Seconds the engine may take to say how the trial went: a start that hangs is ended after `START_TIMEOUT`."""
+PATIENCE = 30.0
+"""Seconds the engine may take to say how the trial went, beside those that it lets a start take."""
 Json = dict[str, Any]
 
 
@@ -174,10 +173,11 @@ class Deployments:
         """Why it does not serve; "" when it does."""
         told: SimpleQueue[str | None] = SimpleQueue()
         self._parts.engine.rollout(spec, told.put)
+        patience = self._parts.engine.start_timeout + PATIENCE
         try:
-            return told.get(timeout=PATIENCE) or ""
+            return told.get(timeout=patience) or ""
         except Empty:
-            return f"the engine has not said within {PATIENCE:g} s whether it can start"
+            return f"the engine has not said within {patience:g} s whether it can start"
 
     def _serve(self, name: str, release: Release, document: Json) -> None:
         """Put on record what serves already; the version before it can be had again, even if it was never deployed."""
