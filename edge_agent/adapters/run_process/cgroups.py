@@ -31,11 +31,12 @@ ROUNDS = 100
 
 
 class Limits(NamedTuple):
-    """Bytes; cores; processes and threads."""
+    """Bytes; cores; processes and threads; weight among the workers, 100 being a function's."""
 
     memory: int
     cpu: float
     pids: int
+    share: int
 
 
 class Group:
@@ -229,8 +230,9 @@ def _settings(controller: str, limits: Limits, *, unified: bool) -> Iterable[tup
         return [("pids.max", pids, True)]
     if controller == "cpu":
         if unified:
-            return [("cpu.max", f"{quota} {PERIOD}", True)]
-        return [("cpu.cfs_period_us", str(PERIOD), True), ("cpu.cfs_quota_us", quota, True)]
+            return [("cpu.max", f"{quota} {PERIOD}", True), ("cpu.weight", str(limits.share), False)]
+        shares = ("cpu.shares", str(limits.share * 1024 // 100), False)
+        return [("cpu.cfs_period_us", str(PERIOD), True), ("cpu.cfs_quota_us", quota, True), shares]
     if unified:
         return [("memory.max", memory, True), ("memory.swap.max", "0", False), ("memory.oom.group", "1", False)]
     return [("memory.limit_in_bytes", memory, True), ("memory.memsw.limit_in_bytes", memory, False)]

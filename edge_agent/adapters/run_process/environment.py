@@ -70,5 +70,5 @@ def order(spec: FunctionSpec, variables: dict[str, str], secrets: Path | None) -
         )
     return Order(
         program=program, words=words, variables=variables, source=spec.source, secrets=links,
-        memory=spec.memory, cpu=spec.cpu, keep=spec.isolation == "process",
+        memory=spec.memory, cpu=spec.cpu, share=max(1, 100 // spec.pool.max_workers), keep=spec.isolation == "process",
     )  # fmt: skip

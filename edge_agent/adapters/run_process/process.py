@@ -35,6 +35,9 @@ class Order(TypedDict):
     secrets: list[tuple[str, str]]
     memory: int
     cpu: float
+    share: int
+    """Of the processor where all workers want it: functions share it alike, so of a function with four, each has a
+    quarter of the 100 that one alone would have."""
     keep: bool
     """The place stays when the process ends: another one will come."""
 
