@@ -30,11 +30,16 @@ func unpack(data string) (string, error) {
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
 	}
-	fresh := folder + ".part"
-	if err := os.RemoveAll(fresh); err != nil {
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(fresh, 0o755); err != nil {
+	// Of its own: `k3s kubectl` may unpack while `k3s server` does.
+	fresh, err := os.MkdirTemp(filepath.Dir(folder), "bin.part")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(fresh)
+	if err := os.Chmod(fresh, 0o755); err != nil {
 		return "", err
 	}
 	for _, file := range archive.File {
@@ -42,7 +47,12 @@ func unpack(data string) (string, error) {
 			return "", fmt.Errorf("%s: %w", file.Name, err)
 		}
 	}
-	return folder, os.Rename(fresh, folder)
+	if err := os.Rename(fresh, folder); err != nil {
+		if _, there := os.Stat(folder); there != nil {
+			return "", err
+		}
+	}
+	return folder, nil
 }
 
 func extract(file *zip.File, target string) error {
