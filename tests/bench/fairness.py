@@ -59,7 +59,7 @@ def run(quick: bool = False) -> dict[str, Any]:
             floor = _Floor(shelf)
             for name in ("slow", "quick"):
                 shelf.idle(name, POOL)
-            rounds, count = (2, 100) if quick else (5, 200)
+            rounds, count = (2, 100) if quick else (15, 200)
             return {
                 "burst": floor.burst("slow", 300 if quick else 1000),
                 "second": {name: floor.second("second", name, rounds, count) for name in ("quick", "fresh")},

@@ -232,29 +232,34 @@ def test_a_worker_gets_the_share_of_the_processor_that_it_may_have_or_stands_beh
         assert nice == os.nice(0) + 5
 
 
-def test_functions_share_the_processor_alike_and_all_of_them_stand_behind_the_agent(shelf: Shelf) -> None:
+def test_who_used_much_of_the_processor_stands_behind_the_agent_and_who_used_little_beside_it(shelf: Shelf) -> None:
     body = (
-        "    import os, pathlib\n"
+        "    import os, pathlib, time\n"
+        "    until = time.monotonic() + event\n"
+        "    while time.monotonic() < until: pass\n"
         "    lines = [line.split(':', 2) for line in pathlib.Path('/proc/self/cgroup').read_text().splitlines()]\n"
         "    return next(([n, path] for n in ('cpu', '') for _, names, path in lines if n in names.split(',')), None)\n"
     )
-    python(shelf, "alone", body, pool=PoolSpec(0, 1))
-    python(shelf, "many", body, pool=PoolSpec(0, 4))
+    for name in ("seldom", "often", "always"):
+        python(shelf, name, body, pool=PoolSpec(0, 4))
     shelf.start()
     if not has_groups(shelf):
         return  # they are behind by their nice value: the test before this one
-    weights = {name: weight_of(*shelf.answer(name)) for name in ("alone", "many")}
-    (alone, of_all), (many, _) = weights["alone"], weights["many"]
-    assert many == alone // 4
-    assert of_all == alone // 10  # a function's 100 is the agent's
+    seldom = shelf.answer("seldom", 0)
+    whole = 1024 if seldom[0] else 1000
+
+    def weights() -> dict[str, int]:
+        busy = {name: shelf.answer(name, 0.3) for name in ("often", "always")}
+        return {name: weight_of(*place) for name, place in {"seldom": seldom, **busy}.items()}
+
+    wanted = {"seldom": whole, "often": whole // 20, "always": whole // 20}  # two share a tenth of the agent's
+    assert eventually(lambda: weights() == wanted, 40), weights()
 
 
-def weight_of(controller: str, path: str) -> tuple[int, int]:
-    """Of a worker's group, and of the group of all workers."""
-    mount = Path("/sys/fs/cgroup") / controller
+def weight_of(controller: str, path: str) -> int:
+    """Of the group of a worker's function."""
     name = "cpu.shares" if controller else "cpu.weight"
-    group = mount / path.lstrip("/")
-    return int((group / name).read_text()), int((group.parent / name).read_text())
+    return int((Path("/sys/fs/cgroup") / controller / path.lstrip("/")).parent.joinpath(name).read_text())
 
 
 # -- output

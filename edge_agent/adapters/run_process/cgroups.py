@@ -1,6 +1,6 @@
 """Control groups: what holds a worker to its memory, processor and processes, and holds together all that it started.
 
-Enters: folders of our own in the kernel's trees (`hierarchy.find`). Leaves: one `Group` per worker.
+Enters: folders of our own in the kernel's trees (`hierarchy.find`). Leaves: one `Group` per worker, below its function's.
 Guarantee: everything a worker starts stays in its group, whatever it does; a kill reaches all of it.
 One class serves both layouts: version 2 has one folder for all controllers, version 1 one folder in each one's tree.
 Not chosen: a group made for each worker. A removed group lives on in the kernel until the last page of a file it read is
@@ -16,14 +16,14 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-CONTROLLERS = ("memory", "cpu", "pids")
+from edge_agent.adapters.run_process.files import count, remove, write
+from edge_agent.adapters.run_process.precedence import SHARE, WHOLE, Branch, Precedence, weigh
+
+CONTROLLERS = ("memory", "cpu", "cpuacct", "pids")
+"""Of version 1; in version 2 `cpu` counts too."""
 PERIOD = 1_000_000
 """Microseconds over which processor time is counted: a worker that may use a quarter of a core on average begins with a
 quarter of a second at full speed, where the kernel's default of 0.1 s would stop it after 25 ms."""
-SHARE = 10
-"""Of the processor where all want it, of all workers together, the agent's being 100: however many are flooded, they must
-not keep it from serving another. Measured on two cores with four flooded workers as heavy as the agent: its threads waited
-up to 20 ms for the processor (`tests/bench/fairness.py`)."""
 SPARE = 16
 """Groups kept for later workers."""
 ROUNDS = 100
@@ -31,19 +31,19 @@ ROUNDS = 100
 
 
 class Limits(NamedTuple):
-    """Bytes; cores; processes and threads; weight among the workers, 100 being a function's."""
+    """Bytes; cores; processes and threads."""
 
     memory: int
     cpu: float
     pids: int
-    share: int
 
 
 class Group:
     """The group of one worker at a time. The one who makes it and the one who asks are the same thread."""
 
-    def __init__(self, folders: Mapping[str, str], limits: Limits, *, unified: bool) -> None:
+    def __init__(self, function: str, folders: Mapping[str, str], limits: Limits, *, unified: bool) -> None:
         """`folders`: by controller; `unified`: version 2. Errors: `OSError`."""
+        self.function = function
         self.limits = limits
         self._folders = folders
         self._places = tuple(dict.fromkeys(folders.values()))
@@ -118,12 +118,12 @@ class Group:
 
     def _counts(self) -> list[int]:
         """How often there was no more, of each in `_counters`."""
-        return [_count(os.pread(fd, 4096, 0), word) for _, word, fd in self._counters]
+        return [count(os.pread(fd, 4096, 0), word) for _, word, fd in self._counters]
 
 
 class Groups:
-    """Lends groups below `roots`: a folder of ours by controller. The caller moves into one of them, the entrance: what
-    it starts begins there, and is moved on before anybody else is started."""
+    """Lends groups below `root` and a function's name, beside the agent: a folder by controller. The caller moves into
+    `root`: what it starts begins there, and is moved on before anybody else is started."""
 
     def __init__(self, roots: Mapping[str, str], homes: Mapping[str, str], *, unified: bool) -> None:
         """`homes`: where the caller goes back to in the end, by controller. Errors: `OSError`."""
@@ -132,35 +132,53 @@ class Groups:
         self._roots = roots
         self._homes = homes
         self._numbers = 0
+        self._branches: dict[str, Branch] = {}
         self._spare: list[Group] = []
-        if "cpu" in roots:
-            file, whole = ("cpu.weight", 100) if unified else ("cpu.shares", 1024)
-            write(f"{roots['cpu']}/{file}", str(SHARE * whole // 100), needed=False)
-        self._entrances = tuple(f"{root}/entrance" for root in dict.fromkeys(roots.values()))
+        self._precedence = Precedence()
+        self._entrances = tuple(dict.fromkeys(roots.values()))
         for entrance in self._entrances:
-            os.mkdir(entrance)
             write(f"{entrance}/cgroup.procs", "0")
+        if "cpu" in roots:
+            weigh(roots["cpu"], int(WHOLE * SHARE), unified=unified)
+            if unified:  # version 1: home is where everybody is
+                weigh(homes["cpu"], WHOLE, unified=unified)
+
+    def weigh(self) -> None:
+        """By what each function has used since the last time."""
+        self._precedence.look(self._branches.values())
 
     def admit(self, pid: int, group: Group) -> None:
         """Move in a process that the caller has just started."""
         group.take(pid, self._entrances)
 
-    def lend(self, limits: Limits) -> Group:
+    def lend(self, function: str, limits: Limits) -> Group:
         """An empty group with these limits. Errors: `OSError`."""
         for group in self._spare:
-            if group.limits == limits:
+            if group.function == function and group.limits == limits:
                 self._spare.remove(group)
                 group.again(rested=True)
                 return group
+        unified = self.version == 2
+        branch = self._branches.get(function)
+        if branch is None:
+            folders = {controller: f"{root}-{function}" for controller, root in self._roots.items()}
+            branch = self._branches[function] = Branch(folders, unified=unified)
         self._numbers += 1
-        folders = {controller: f"{root}/{self._numbers}" for controller, root in self._roots.items()}
-        return Group(folders, limits, unified=self.version == 2)
+        folders = {controller: f"{folder}/{self._numbers}" for controller, folder in branch.folders.items()}
+        group = Group(function, folders, limits, unified=unified)
+        branch.groups += 1
+        return group
 
     def give_back(self, group: Group) -> None:
         """It must be empty."""
         self._spare.append(group)
         if len(self._spare) > SPARE:
-            self._spare.pop(0).remove()
+            oldest = self._spare.pop(0)
+            oldest.remove()
+            branch = self._branches[oldest.function]
+            branch.groups -= 1
+            if not branch.groups:
+                self._branches.pop(oldest.function).remove()
 
     def close(self) -> None:
         """Kill who is left in any of them, and remove them all."""
@@ -171,10 +189,10 @@ class Groups:
 
 
 def sweep(root: str) -> None:
-    """Kill everybody in the groups below `root`, a folder of ours, and remove them and it; nothing when it is not there."""
-    if not os.path.isdir(root):
-        return
-    places = [*(entry.path for entry in os.scandir(root) if entry.is_dir()), root]
+    """Kill everybody in `root` and the groups called `root` and a function, all ours, and remove them."""
+    base, name = os.path.split(root)
+    ours = [entry.path for entry in os.scandir(base) if entry.name == name or entry.name.startswith(f"{name}-")]
+    places = [at for one in ours for at, _, _ in os.walk(one, topdown=False)]
     for place in places:
         kill(members(place))
     for place in places:
@@ -196,33 +214,6 @@ def kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def write(file: str, value: str, *, needed: bool = True) -> None:
-    """Errors: `OSError`; none when the file is not there and is not `needed`."""
-    try:
-        fd = os.open(file, os.O_WRONLY)
-    except FileNotFoundError:
-        if needed:
-            raise
-        return
-    try:
-        os.write(fd, value.encode())
-    finally:
-        os.close(fd)
-
-
-def remove(place: str) -> None:
-    """Who was killed leaves within milliseconds; who does not within a second keeps the folder for the next start's sweep."""
-    for _ in range(200):
-        try:
-            os.rmdir(place)
-        except FileNotFoundError:
-            return
-        except OSError:
-            signal.sigtimedwait([], 0.005)
-        else:
-            return
-
-
 def _settings(controller: str, limits: Limits, *, unified: bool) -> Iterable[tuple[str, str, bool]]:
     """(file, value, is it needed)."""
     memory, quota, pids = str(limits.memory), str(max(1000, int(limits.cpu * PERIOD))), str(limits.pids)
@@ -230,9 +221,10 @@ def _settings(controller: str, limits: Limits, *, unified: bool) -> Iterable[tup
         return [("pids.max", pids, True)]
     if controller == "cpu":
         if unified:
-            return [("cpu.max", f"{quota} {PERIOD}", True), ("cpu.weight", str(limits.share), False)]
-        shares = ("cpu.shares", str(limits.share * 1024 // 100), False)
-        return [("cpu.cfs_period_us", str(PERIOD), True), ("cpu.cfs_quota_us", quota, True), shares]
+            return [("cpu.max", f"{quota} {PERIOD}", True)]
+        return [("cpu.cfs_period_us", str(PERIOD), True), ("cpu.cfs_quota_us", quota, True)]
+    if controller == "cpuacct":
+        return []
     if unified:
         return [("memory.max", memory, True), ("memory.swap.max", "0", False), ("memory.oom.group", "1", False)]
     return [("memory.limit_in_bytes", memory, True), ("memory.memsw.limit_in_bytes", memory, False)]
@@ -242,8 +234,3 @@ def _counters(*, unified: bool) -> Iterable[tuple[str, bytes, str]]:
     """(controller, the line, the file) where the kernel counts how often there was no more."""
     yield "memory", b"oom_kill", "memory.events" if unified else "memory.oom_control"
     yield "pids", b"max", "pids.events"
-
-
-def _count(lines: bytes, word: bytes) -> int:
-    """The number after `word` in lines of `word number`; 0 when it is not there."""
-    return next((int(line.split()[1]) for line in lines.splitlines() if line.startswith(word + b" ")), 0)

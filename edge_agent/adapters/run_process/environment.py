@@ -69,6 +69,6 @@ def order(spec: FunctionSpec, variables: dict[str, str], secrets: Path | None) -
             f"function {spec.name} cannot be started: there is no program {words[0]}, or it may not be executed"
         )
     return Order(
-        program=program, words=words, variables=variables, source=spec.source, secrets=links,
-        memory=spec.memory, cpu=spec.cpu, share=max(1, 100 // spec.pool.max_workers), keep=spec.isolation == "process",
+        function=spec.name, program=program, words=words, variables=variables, source=spec.source, secrets=links,
+        memory=spec.memory, cpu=spec.cpu, keep=spec.isolation == "process",
     )  # fmt: skip

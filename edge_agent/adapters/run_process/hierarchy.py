@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from edge_agent.adapters.run_process.cgroups import CONTROLLERS, Groups, members, sweep, write
+from edge_agent.adapters.run_process.cgroups import CONTROLLERS, Groups, members, sweep
+from edge_agent.adapters.run_process.files import write
 
 LEAF = "agent"
 """Version 2: a group whose children have controllers may hold no process itself, so the agent moves in here."""
@@ -20,7 +21,7 @@ ALONE = "systemd-run --user --scope -p Delegate=yes gives it one of its own"
 
 
 def find(name: str, agent: int) -> tuple[Groups | None, str]:
-    """Groups for the workers of `agent` (process id; the caller is its child), below folders called `name`."""
+    """Groups for the workers of `agent` (process id; the caller is its child), called `name` and their function's."""
     own = {(parts := line.split(":", 2))[1]: parts[2] for line in _lines("/proc/self/cgroup")}
     mounts = _mounts()
     why = "no control groups are mounted"
@@ -62,12 +63,10 @@ def _version_2(base: str, name: str, ours: set[int]) -> Groups:
         os.mkdir(leaf)
     for pid in ours:
         write(f"{leaf}/cgroup.procs", str(pid))
-    _hand_down(base)
-    os.mkdir(root)
-    given = _hand_down(root)
+    given = _hand_down(base)
     if not given:
-        os.rmdir(root)
         raise OSError("no controller could be switched on")
+    os.mkdir(root)
     return Groups(dict.fromkeys(given, root), dict.fromkeys(given, leaf), unified=True)
 
 

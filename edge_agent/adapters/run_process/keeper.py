@@ -135,7 +135,8 @@ class Keeper:
             if place.group is not None:
                 place.group.again()
             elif self._groups is not None:
-                place.group = self._groups.lend(Limits(order["memory"], order["cpu"], PROCESSES, order["share"]))
+                limits = Limits(order["memory"], order["cpu"], PROCESSES)
+                place.group = self._groups.lend(order["function"], limits)
             self._owner.furnish(place.folder, order["secrets"])
             place.pid = place.first = self._owner.begin(order, place.output, self._nothing)
             self._tell(("begun", place.id, place.pid))

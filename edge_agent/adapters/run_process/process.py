@@ -28,6 +28,7 @@ _OWN = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SI
 class Order(TypedDict):
     """What to start, in plain values, for it crosses a socket. `secrets`: (name, path of the file or folder)."""
 
+    function: str
     program: str
     words: list[str]
     variables: dict[str, str]
@@ -35,9 +36,6 @@ class Order(TypedDict):
     secrets: list[tuple[str, str]]
     memory: int
     cpu: float
-    share: int
-    """Of the processor where all workers want it: functions share it alike, so of a function with four, each has a
-    quarter of the 100 that one alone would have."""
     keep: bool
     """The place stays when the process ends: another one will come."""
 

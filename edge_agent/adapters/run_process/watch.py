@@ -1,6 +1,6 @@
 """What workers use, looked at a few times a second: where a control group cannot end a worker by itself, this does.
 
-Enters: who runs. Leaves: who used more memory or started more processes than allowed.
+Enters: who runs. Leaves: who used more memory or started more processes than allowed, and who goes first (`precedence`).
 With a group, its own count is read. Without one, the resident memory of the whole family is added up; only when that is
 too much, the exact share of each (Pss, proc(5)), because forked processes hold the same pages.
 """
@@ -30,6 +30,7 @@ class Watch:
 
     def __init__(self, groups: Groups | None, why: str) -> None:
         self.due = 0.0
+        self._groups = groups
         held = groups.controllers if groups else frozenset()
         self.cpu = "cpu" in held
         self._memory = "memory" in held
@@ -49,6 +50,8 @@ class Watch:
         if now < self.due or not places:
             return []
         self.due = now + max(PERIOD, SHARE * len(places))
+        if self._groups is not None:
+            self._groups.weigh()
         families = {} if self._memory and self._pids else strays.families(places)
         for pid, place in places.items():
             if place.group is not None:
