@@ -6,7 +6,7 @@ Why not one weight for all: a group with a small weight is served late, not only
 event now and then waited for the processor behind the agent, busy with another's flood. Not chosen: a weight for each worker.
 Several small ones that sleep and wake keep the kernel's fair clock back, and the agent's writer waited up to 100 ms for them.
 p99 of a second function beside 3,000 events a second, two cores, journal in memory: 12 to 38 ms with one weight for all
-workers, 38 to 100 ms with one for each, 3 to 6 ms with this (`tests/bench/fairness.py`).
+workers, 61 to 103 ms with one for each, 3 to 4 ms with this (`tests/bench/fairness.py`).
 """
 
 from __future__ import annotations
