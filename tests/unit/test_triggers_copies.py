@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_agent.adapters.mqtt_paho import packets, sieve
@@ -14,6 +14,7 @@ from edge_agent.adapters.mqtt_paho.sieve import Sieve, cross, crossing, identifi
 from tests.unit.test_triggers_topics import TOPICS, filters, model
 
 
+@example("+", "/#")
 @given(filters(), filters())
 def test_filters_cross_when_there_is_a_topic_that_both_ask_for(one: str, other: str) -> None:
     shared = [topic for topic in TOPICS if model(one, topic) and model(other, topic)]

@@ -83,6 +83,8 @@ def crossing(filters: Iterable[str]) -> list[str]:
 def cross(one: str, other: str) -> bool:
     """Whether there is a topic that both ask for (4.7.1)."""
     levels, others = one.split("/"), other.split("/")
+    if {one, other} == {"+", "/#"}:  # the empty topic alone, and a topic has at least one character (4.7.3)
+        return False
     if {one[:1], other[:1]} in ({"$", "+"}, {"$", "#"}):
         return False
     for mine, theirs in zip(levels, others, strict=False):
