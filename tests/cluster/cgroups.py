@@ -5,7 +5,9 @@ The host's layout and its groups are left alone. A machine gets a cgroup namespa
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,6 +104,12 @@ class Group:
             except OSError:
                 continue  # removed while we walked
         return found
+
+    def kill(self) -> None:
+        """SIGKILL to all that runs in it: also what is stopped, such as the nsenter of a frozen program, ends by that."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def below(self) -> Iterator[Path]:
         """Every group in it, in every tree, the deepest first."""

@@ -108,6 +108,7 @@ class Machine:
         while self.group.processes():
             if time.monotonic() > end:
                 raise RuntimeError(f"{self.name}: processes {self.group.processes()} do not end")
+            self.group.kill()
             time.sleep(0.01)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.cluster.machine import Machine, child_of
+from tests.waiting import eventually
 
 
 class Program:
@@ -58,13 +59,16 @@ class Program:
 
     def freeze(self) -> None:
         """SIGSTOP: connections stay open, nothing answers."""
+        assert self._outer is not None
         os.kill(self.pid, signal.SIGSTOP)
+        outer = self._outer.pid  # it stops itself, a moment later: a thaw before that would leave it stopped for ever
+        eventually(lambda: state(outer) == "T", timeout=20)
 
     def thaw(self) -> None:
         """SIGCONT."""
+        assert self._outer is not None
         os.kill(self.pid, signal.SIGCONT)
-        if self._outer is not None:
-            self._outer.send_signal(signal.SIGCONT)
+        self._outer.send_signal(signal.SIGCONT)
 
     def lost(self) -> None:
         """Its machine went off, and it with it."""
@@ -75,3 +79,8 @@ class Program:
     def tail(self, lines: int = 15) -> str:
         """The end of its log, for error messages."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+
+
+def state(pid: int) -> str:
+    """One letter (proc_pid_stat(5), field 3): R running, S sleeping, T stopped, Z ended but not waited for."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -73,6 +73,7 @@ def sweep(name: str, slot: int | None) -> None:
     while cgroup_processes(name):  # its process 1 ends a moment after its owner was killed
         if time.monotonic() > end:
             raise RuntimeError(f"processes of the cluster {name!r} do not end: {cgroup_processes(name)}")
+        cgroups.Group(name, ".").kill()
         time.sleep(0.05)
     if slot is not None:
         network.Wires(prefix(name), ranges.Ranges(slot), 0).remove()

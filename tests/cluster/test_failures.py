@@ -42,6 +42,15 @@ def test_a_frozen_program_goes_on_when_it_is_thawed(cluster, name):
     assert program.pid == pid
 
 
+def test_a_power_cut_ends_a_frozen_program_too(cluster):
+    node = cluster.node("node2")
+    node.kubelet.freeze()
+    node.power_off()
+    assert node.machine.group.processes() == set()
+    node.power_on()
+    cluster.wait_ready()
+
+
 def test_a_frozen_api_server_does_not_answer_until_it_is_thawed(cluster):
     program = cluster.programs["apiserver"]
     program.freeze()
