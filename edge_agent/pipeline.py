@@ -31,7 +31,7 @@ from edge_agent.engine.record import Recorder
 from edge_agent.engine.timeline import Timeline
 from edge_agent.engine.triggers import Triggers
 from edge_agent.engine.watermarks import Watermarks
-from edge_agent.ports import Batch, Clock, Entries, Journal
+from edge_agent.ports import Batch, Clock, Entries, Journal, Promises
 
 log = logging.getLogger(__name__)
 
@@ -150,16 +150,17 @@ class Pipeline:
 
     # -- record
 
-    def _promises(self, samples: Sequence[Sample], repeats: Sequence[Sample]) -> list[tuple[str, bytes]]:
+    def _promises(self, samples: Sequence[Sample], repeats: Sequence[Sample]) -> Promises:
         """What each board is told once this batch is on disk; a repeat is answered too, for its `ack` was lost."""
         fresh = {(sample.device, sample.boot) for sample in samples}
         again = {(sample.device, sample.boot) for sample in repeats}
         self.touched |= fresh
-        return [
-            (self.topics.ack(device), b'{"boot":"%b","seq":%d}' % (boot.encode(), self.watermarks.low(device, boot)))
+        return {
+            (self.topics.ack(device), boot): b'{"boot":"%b","seq":%d}'
+            % (boot.encode(), self.watermarks.low(device, boot))
             for device, boot in fresh | again
             if boot != self.boot
-        ]
+        }
 
     def _record(self, entries: Entries, repeats: Sequence[Sample], acknowledge: Callable[[], None] | None) -> None:
         entries.states = self.rules.changed()

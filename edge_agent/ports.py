@@ -24,15 +24,19 @@ Decoded = Sample | Presence | About | Rejected
 """One thing a message says; a message may say several."""
 
 
+Promises = dict[tuple[str, str], bytes]
+"""What boards are told is safe: by topic and boot, for a board may still hold readings of several; the latest says it all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Messages in the order the broker sent them, and how to acknowledge all of them at once.
 
-    `acknowledge` takes what is to be published with the acknowledgement: the boards' promises, (topic, payload) at QoS 0.
+    `acknowledge` takes what is to be published with the acknowledgement, at QoS 0.
     """
 
     messages: list[Message]
-    acknowledge: Callable[[list[tuple[str, bytes]]], None]
+    acknowledge: Callable[[Promises], None]
 
 
 @dataclass(slots=True)

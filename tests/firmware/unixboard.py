@@ -7,10 +7,11 @@ MicroPython's own modules (`machine`, `network`, `esp32`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -28,25 +29,27 @@ SMALLEST = "28K"
 
 
 @cache
-def built() -> Path:
-    """The firmware compiled to bytecode, once per run of the tests, with the fakes beside it."""
-    target = ROOT / ".cache" / "firmware"
-    shutil.rmtree(target, ignore_errors=True)
-    for source in sorted(FIRMWARE.rglob("*.py")):
-        compile_to(source, target / source.relative_to(FIRMWARE).with_suffix(".mpy"))
-    for source in sorted(FAKES.glob("*.py")):
-        place = target / "edge" / "sensors" if source.stem == "counter" else target
-        compile_to(source, place / f"{source.stem}.mpy")
-    return target
-
-
-@cache
 def image() -> Path:
-    """The same as a ROMFS image, made by mpremote: MicroPython runs it where it lies, in flash, as it is on a board."""
-    rom = ROOT / ".cache" / "firmware.romfs"
-    made = make_romfs(f"{built()}/", mpy_cross=False)
-    assert isinstance(made, bytes | bytearray)
-    rom.write_bytes(made)
+    """Firmware and fakes as bytecode in a ROMFS image, made by mpremote: MicroPython runs it where it lies, in flash.
+
+    Named by a hash of its sources and put in place in one step, so that runs side by side do not disturb each other.
+    """
+    sources = {source: source.relative_to(FIRMWARE) for source in sorted(FIRMWARE.rglob("*.py"))}
+    for source in sorted(FAKES.glob("*.py")):
+        sources[source] = Path("edge/sensors", source.name) if source.stem == "counter" else Path(source.name)
+    content = hashlib.sha256(b"".join(str(name).encode() + source.read_bytes() for source, name in sources.items()))
+    rom = ROOT / ".cache" / "firmware" / f"{content.hexdigest()[:16]}.romfs"
+    if rom.exists():
+        return rom
+    rom.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=rom.parent) as folder:
+        for source, name in sources.items():
+            compile_to(source, Path(folder, "in", name.with_suffix(".mpy")))
+        made = make_romfs(f"{folder}/in/", mpy_cross=False)
+        assert isinstance(made, bytes | bytearray)
+        whole = Path(folder, "made")
+        whole.write_bytes(made)
+        whole.rename(rom)
     return rom
 
 
@@ -63,8 +66,9 @@ del _libc, _file, _at, ffi, vfs
 
 
 def in_place(code: str) -> str:
-    size = image().stat().st_size
-    return IN_PLACE % (str(image()), size, size) + code
+    rom = image()
+    size = rom.stat().st_size
+    return IN_PLACE % (str(rom), size, size) + code
 
 
 def compile_to(source: Path, target: Path, *options: str) -> int:

@@ -105,7 +105,7 @@ def test_nothing_is_acknowledged_told_or_run_before_it_is_on_disk_and_then_in_th
     assert [state.rule for state in entries.states] == ["low"]
     world.journal.sync()
     assert world.done == [
-        ("ack", [("edge/v1/home/devices/tank-1/ack", b'{"boot":"b1","seq":2}')]),
+        ("ack", {("edge/v1/home/devices/tank-1/ack", "b1"): b'{"boot":"b1","seq":2}'}),
         ("dispatch", ["tank-1/b1/2/low"]),
         ("tell", ["tank-1/b1/2/low"]),
         ("stored", [1, 2]),
@@ -128,7 +128,7 @@ def test_a_repeat_is_promised_again_and_recorded_once() -> None:
     assert [len(entries.samples) for entries, _, _ in world.journal.commits] == [1, 0]
     assert [len(entries.alerts) for entries, _, _ in world.journal.commits] == [1, 0]
     assert [what for what, _ in world.done if what == "ack"] == ["ack", "ack"]
-    assert world.done[-2] == ("ack", [("edge/v1/home/devices/tank-1/ack", b'{"boot":"b1","seq":1}')])
+    assert world.done[-2] == ("ack", {("edge/v1/home/devices/tank-1/ack", "b1"): b'{"boot":"b1","seq":1}'})
 
 
 def test_a_retained_reading_is_stored_and_triggers_nothing() -> None:
@@ -143,7 +143,7 @@ def test_boards_that_do_not_count_for_themselves_get_no_ack() -> None:
     world = World()
     world.take(Message("tele/plug/SENSOR", b'{"Time":"2026-11-23T10:00:00","DS18B20":{"Temperature":20.6}}', NOW))
     world.journal.sync()
-    assert world.done[0] == ("ack", [])
+    assert world.done[0] == ("ack", {})
     assert world.pipeline.counters.received == {"tasmota": 1}
 
 

@@ -28,7 +28,7 @@ from edge_agent.adapters.mqtt_paho.packets import Publish
 from edge_agent.adapters.mqtt_paho.standing import Standing
 from edge_agent.domain.message import Message
 from edge_agent.errors import Unavailable
-from edge_agent.ports import Batch, Clock
+from edge_agent.ports import Batch, Clock, Promises
 
 __all__ = ["BrokerOptions", "PahoBroker"]
 
@@ -43,7 +43,7 @@ BUFFERED_MOST = 50_000
 """Messages taken and not yet acknowledged; beyond it the socket is left unread and TCP holds the broker back."""
 
 
-Safe = tuple[int, list[bytes], list[tuple[str, bytes]], Any]
+Safe = tuple[int, list[bytes], Promises, Any]
 """A batch that is on disk: messages, packet identifiers, promises, the socket it came by."""
 
 
@@ -240,7 +240,7 @@ class PahoBroker:
         self.last_received = now
         self.taken += len(published)
 
-        def acknowledge(promises: list[tuple[str, bytes]]) -> None:
+        def acknowledge(promises: Promises) -> None:
             self._safe.append((len(published), mids, promises, origin))
             if len(self._safe) == 1:
                 self._wake_up()
@@ -249,16 +249,16 @@ class PahoBroker:
 
     def _acknowledge(self) -> None:
         """Answer every batch that is safe by now: one commit has many, and a later promise says all that an earlier did."""
-        count, mids, promised, last = 0, list[bytes](), dict[str, bytes](), None
+        count, mids, promised, last = 0, list[bytes](), Promises(), None
         while self._safe:
             taken, some, promises, origin = self._safe.popleft()
             if origin is not last:
-                self._client.acknowledge(mids, list(promised.items()), last)
+                self._client.acknowledge(mids, promised, last)
                 mids, promised, last = [], {}, origin
             count += taken
             mids += some
             promised.update(promises)
-        self._client.acknowledge(mids, list(promised.items()), last)
+        self._client.acknowledge(mids, promised, last)
         self.acknowledged += count
 
     def _name(self, topic: bytes) -> str:

@@ -17,6 +17,7 @@ from edge_agent.adapters.mqtt_paho import packets
 from edge_agent.adapters.mqtt_paho.library import paho
 from edge_agent.adapters.mqtt_paho.packets import Publish
 from edge_agent.adapters.mqtt_paho.sieve import Sieve
+from edge_agent.ports import Promises
 
 READ_SIZE = 262_144
 """Bytes; what one system call may take from the socket. Larger gains nothing."""
@@ -94,11 +95,12 @@ class Fast(paho.Client):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Demultiplexer(sock, self._protocol == paho.MQTTv5, self.taken, self.sieve)
 
-    def acknowledge(self, mids: list[bytes], messages: list[tuple[str, bytes]], origin: Any) -> None:
-        """Send PUBACKs for `mids`, then `messages` at QoS 0, in one write; nothing when the connection is another one."""
-        if self._sock is origin and (mids or messages):
-            v5 = self._protocol == paho.MQTTv5
-            self._packet_queue(0x40, packets.pubacks(mids) + packets.publish_qos0(messages, v5), 0, 0)
+    def acknowledge(self, mids: list[bytes], promises: Promises, origin: Any) -> None:
+        """Send PUBACKs for `mids`, then `promises` at QoS 0, in one write; nothing when the connection is another one."""
+        if self._sock is origin and (mids or promises):
+            messages = ((topic, payload) for (topic, _), payload in promises.items())
+            said = packets.publish_qos0(messages, self._protocol == paho.MQTTv5)
+            self._packet_queue(0x40, packets.pubacks(mids) + said, 0, 0)
 
 
 class Stock(paho.Client):
@@ -118,10 +120,10 @@ class Stock(paho.Client):
             topic = payload = b""
         self.taken([(mid, topic, payload, message.retain)], self._sock)
 
-    def acknowledge(self, mids: list[bytes], messages: list[tuple[str, bytes]], origin: Any) -> None:
+    def acknowledge(self, mids: list[bytes], promises: Promises, origin: Any) -> None:
         if self._sock is not origin:
             return
         for mid in mids:
             self.ack(int.from_bytes(mid, "big"), 1)
-        for topic, payload in messages:
+        for (topic, _), payload in promises.items():
             self.publish(topic, payload)
