@@ -22,15 +22,15 @@ VERSION = "0.1.0"
 HEALTHY = 60_000
 SILENT = 100_000  # three heartbeats of the appliance, and a bit
 RETRY, RETRY_MOST = 1_000, 60_000
-SYNC = 3_600_000
+SYNC, ASK = 3_600_000, 30_000  # while the time is known, and until then
+AWAKE = 20_000  # most of a sleeping board without luck
 KEPT = "<BB8sIQq"
 
 
 class Board:
     def __init__(self, config, net=None):
-        c = config.values
         self.config = config
-        self.c = c
+        self.c = c = config.values
         self.feed = chip.watchdog(30_000)
         self.net = net
         self.clock = Clock()
@@ -113,7 +113,7 @@ class Board:
             if move.tick(now, self.link.up()):
                 self._say(name)
         self._buzz(now)
-        if self.c["sleep"] and not self.config.trial and (not self.outbox.pending or now - self.started > 20_000):
+        if self.c["sleep"] and not self.config.trial and (not self.outbox.pending or now - self.started > AWAKE):
             self._sleep()
 
     def restart(self):
@@ -224,7 +224,7 @@ class Board:
             self.sync_turn -= 1
             self.next_sync = now + SYNC
         else:
-            self.next_sync = now + min(30_000 * (1 + self.sync_turn // len(servers)), SYNC)
+            self.next_sync = now + min(ASK * (1 + self.sync_turn // len(servers)), SYNC)
             if self.sync_turn < len(servers):
                 self.next_sync = now
 
@@ -238,7 +238,8 @@ class Board:
     def _heard(self, topic, payload):
         now = self.clock.now()
         if topic == self.beat:
-            if payload != b"offline":
+            self.outbox.attended = b"offline" not in payload
+            if self.outbox.attended:
                 self.last_beat = now
             return
         kind = topic[len(self.topic) :]

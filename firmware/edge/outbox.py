@@ -7,7 +7,8 @@ flash: RAM) is full and it is the oldest; then `dropped` counts it and the agent
 `edge_agent/decode/native.py`.
 
 Time: `at` is uptime. Where a boot learnt the time, at any moment of it, all its readings have an exact `t`. Where it never did,
-`age` says how old a reading is at least, and `after` (epoch ms) before when it was not measured, if that is known.
+`age` says how old a reading is at least, and `after` (epoch ms) before when it was not measured, if that is known. An age is
+true at the moment of sending: with an agent away the reading would grow old in the broker, so it waits here, if there is flash.
 """
 
 import struct
@@ -44,6 +45,7 @@ class Outbox:
         self.seq = 0
         self.dropped = 0
         self.online = False
+        self.attended = False  # the agent is there, as far as is known
         self.ahead = 0  # in flash and on their way
         self.cursor = None  # of the first in flash that is not
         self.index = 0  # of the first in RAM that is not on its way
@@ -117,7 +119,7 @@ class Outbox:
         self._rewind(now)
 
     def disconnected(self):
-        self.online = False
+        self.online = self.attended = False
 
     def acked(self, raw, seq, now):
         """The agent has all of the boot `raw` up to `seq` on its disk; how many readings that covers."""
@@ -155,7 +157,7 @@ class Outbox:
         out, size, count = [], 0, 0
         while self.sent < self.window:
             item = self._peek()
-            if item is None:
+            if item is None or item[0].offset is None and self.ring and not self.attended:
                 break
             text = self._encode(item, now)
             if out and size + len(text) > self.size:

@@ -45,6 +45,22 @@ def test_readings_through_three_broker_kills_and_an_agent_kill_are_all_stored_on
         assert sorted(got) == list(range(1, len(got) + 1))
 
 
+def test_readings_without_a_clock_do_not_grow_old_in_the_broker_while_the_agent_is_away(
+    tmp_path: Path, broker: Broker
+) -> None:
+    """The board is connected, so its broker would keep them; their ages would be those of the moment of sending."""
+    with UnixBoard(tmp_path / "board", broker.port, every=0.2) as board:
+        eventually(lambda: len(flash_numbers(board)) > 10)
+        with Agent(tmp_path / "agent", broker.port) as agent:
+            eventually(lambda: counting(agent, 40), timeout=40)
+            agent.kill()
+            time.sleep(3)
+            agent.start()
+            eventually(lambda: counting(agent, 70), timeout=40)
+            began = sorted(row["t"] - 200 * row["value"] for row in stored(agent))
+    assert began[-2] - began[0] < 1000, "ms; evenly, as they were measured, but for one that was on its way at the kill"
+
+
 def test_power_cuts_at_random_moments_while_flash_is_written_lose_only_what_was_in_ram(
     tmp_path: Path, broker: Broker
 ) -> None:
