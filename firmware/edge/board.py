@@ -57,7 +57,7 @@ class Board:
         self.link.heard = self._heard
         self.retry, self.next_try, self.next_sync, self.sync_turn = RETRY, 0, 0, 0
         self.last_beat = self.started = self.clock.now()
-        self.sense, self.moves, self.waiting = [], {}, []
+        self.sense, self.moves, self.waiting, self.told = [], {}, [], ("", None)
         self.trial_until = self.started + int(c["confirm"] * 1000) if config.trial else None
         if not self.safe:
             self._assemble()
@@ -118,7 +118,7 @@ class Board:
 
     def restart(self):
         self.outbox.spill()
-        self.link.close(True)
+        self.link.close()  # without a goodbye: whether it comes back is not known yet, so its Will says "offline"
         chip.restart()
 
     # -- parts of a step
@@ -193,8 +193,6 @@ class Board:
                 said["error"] = self.told[1]
             return json.dumps(said)
         return self.moves[name].state()
-
-    told = ("", None)
 
     def about(self):
         readings = {}
@@ -274,6 +272,8 @@ class Board:
             wrong = self.config.change(value)
             self.told = (name, "; ".join(wrong))
             if not wrong:
+                self.crashes = 0  # in safe mode too: the new one is tried whole
+                self._keep()
                 self.restart()
         self._say("config")
 

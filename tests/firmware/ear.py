@@ -51,12 +51,14 @@ class Ear:
         single = [[said] if on == "readings" else said for on, said in list(self.heard) if on.startswith("readings")]
         return [one for some in single for one in some]
 
-    def tell(self, actuator: str, value: Any, **more: Any) -> Any:
-        """A command; the state that answers it."""
+    def tell(self, actuator: str, value: Any, *, answered: bool = True, **more: Any) -> Any:
+        """A command; the state that answers it, if there is going to be one."""
         self._told += 1
         command = {"id": f"{id(self)}-{self._told}", "value": value, **more}
         self._client.publish(f"{BASE}cmd/{actuator}", json.dumps(command), 1)
         state = f"state/{actuator}"
+        if not answered:
+            return None
         return eventually(lambda: self.last(state).get("id") == command["id"] and self.last(state), timeout=15)
 
     def acknowledge(self, boot: str, seq: int) -> None:

@@ -96,10 +96,10 @@ def test_a_connection_that_is_half_open_is_given_up_and_all_readings_arrive_once
             eventually(lambda: counting(agent, 10), timeout=40)
             broker.freeze()
             try:
-                eventually(lambda: b'"count": 90}' in (board.folder / "flash").read_bytes(), timeout=40)
+                eventually(lambda: b'"count": 55}' in (board.folder / "flash").read_bytes(), timeout=40)
             finally:
                 broker.thaw()
-            eventually(lambda: counting(agent, 100), timeout=40)
+            eventually(lambda: counting(agent, 60), timeout=40)
         got = values(agent)
         assert sorted(got) == list(range(1, len(got) + 1))
     assert "tank-1" in broker.log.split("New client connected")[-1], "it has come back"

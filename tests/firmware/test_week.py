@@ -36,6 +36,7 @@ box = Outbox(bytes([9] * 8), Ring(chip.flash()), 12, 24, 256)
 box.clock(1_700_000_000_000 + 7 * 86_400_000)
 now = 1000
 box.connected(now)
+box.attended = True
 while True:
     packet = box.due(now)
     if packet is None:
@@ -110,6 +111,7 @@ box = outbox.Outbox(bytes(8), Ring(chip.flash()), 12, 24, 256)
 for n in range(2000):
     box.hold(b'{"n":1}', n)
 box.connected(3000)
+box.attended = True
 first = json.loads(b"".join(box.due(3000)[1]))[0]
 print(first["seq"], first["oldest"], box.dropped, box.pending)
 """,

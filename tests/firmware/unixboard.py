@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 FIRMWARE = ROOT / "firmware"
 FAKES = Path(__file__).parent / "board"
 MICROPYTHON = ROOT / ".cache" / "micropython" / "micropython"
+SENSORS = {"counter", "broken"}
 SMALLEST = "28K"
 """The heap that MicroPython leaves on an ESP8266."""
 
@@ -36,7 +37,7 @@ def image() -> Path:
     """
     sources = {source: source.relative_to(FIRMWARE) for source in sorted(FIRMWARE.rglob("*.py"))}
     for source in sorted(FAKES.glob("*.py")):
-        sources[source] = Path("edge/sensors", source.name) if source.stem == "counter" else Path(source.name)
+        sources[source] = Path("edge/sensors", source.name) if source.stem in SENSORS else Path(source.name)
     content = hashlib.sha256(b"".join(str(name).encode() + source.read_bytes() for source, name in sources.items()))
     rom = ROOT / ".cache" / "firmware" / f"{content.hexdigest()[:16]}.romfs"
     if rom.exists():
@@ -101,7 +102,11 @@ from edge.net import Net
 config = Config(%r)
 board = Board(config, Net(config.values["networks"], config.values["device"]))
 %s
-board.run()
+try:
+    board.run()
+except Exception as error:  # as main.py does
+    sys.print_exception(error)
+    chip.restart()
 """
 
 
@@ -146,6 +151,16 @@ class UnixBoard:
         self.kill()
         path = self.folder / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        self._boot()
+
+    def follow(self, timeout: float = 30) -> int:
+        """Start it with its RTC memory when it has reset itself (42) or fallen asleep (43), as the chip does; its exit code."""
+        assert self.process is not None
+        ended = self.process.wait(timeout)
+        self._boot()
+        return ended
+
+    def _boot(self) -> None:
         code = MAIN % (self.before, self.heap == SMALLEST, f"{self.folder}/", self.after)
         with (self.folder / "output").open("ab") as log:
             self.process = subprocess.Popen(
@@ -161,8 +176,3 @@ class UnixBoard:
             self.process.kill()
             self.process.wait()
             (self.folder / "rtc").unlink(missing_ok=True)
-
-    def wait(self, timeout: float = 30) -> int:
-        """Until it ends by itself: 42 restarted, 43 asleep."""
-        assert self.process is not None
-        return self.process.wait(timeout)
