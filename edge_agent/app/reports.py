@@ -2,7 +2,7 @@
 
 Enters: how each object is, what the engine and the rules do. Leaves: statuses, a look each second, written as `Statuses` sees
 fit; Events. Guarantee: nothing here holds up a reading, an event or a change of manifests; while the cluster is away nothing
-piles up. Stopped, the agent leaves `Ready` as Unknown.
+piles up. Stopped, the agent writes what waits, and leaves `Ready` as Unknown.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Statuses(Protocol):
 
 class Happenings(Protocol):
     def say(self, about: Resource, reason: str, message: str, *, warning: bool = False) -> None: ...
-    def write(self) -> None: ...
+    def write(self, *, now: bool = False) -> None: ...
 
 
 class Reports:
@@ -125,7 +125,7 @@ class Reports:
             if self._there():
                 wanted = self._wanted()
                 self._statuses.write({key: (uid, stopped(status)) for key, (uid, status) in wanted.items()}, now=True)
-                self._happenings.write()
+                self._happenings.write(now=True)
         except EdgeError as error:
             log.info("the cluster could not be told that the agent stops: %s", error)
 

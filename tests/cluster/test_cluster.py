@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster import Cluster, NotPossibleHere, OwnCluster, busybox
 from tests.cluster.images import File, Folder
-from tests.cluster.workload import await_phase, output, pod, running, status
+from tests.cluster.workload import TOOL, await_phase, output, pod, running, status
 from tests.waiting import eventually
 
 
@@ -144,9 +144,13 @@ def test_a_cluster_of_ones_own_is_used_and_never_harmed(cluster, monkeypatch):
     monkeypatch.setenv("PATH", str(cluster._binaries), prepend=":")
     with OwnCluster(cluster.kubeconfig) as own:
         assert {(node.name, node.ip) for node in own.nodes} == {(node.name, node.ip) for node in cluster.nodes}
-        for harm in ("programs", "node", "load", "runtime_address"):
+        assert own.control.get("/api/v1/nodes")["items"]
+        for of, harm in ((own, "programs"), (own, "node"), (own.nodes[0], "power_off"), (own.control, "programs")):
             with pytest.raises(NotPossibleHere, match="EDGE_TEST_KUBECONFIG"):
-                getattr(own, harm)
+                getattr(of, harm)
+        for unsaid in (lambda: own.runtime_address, lambda: own.load(busybox(TOOL))):
+            with pytest.raises(NotPossibleHere, match="set EDGE_TEST_"):
+                unsaid()
 
 
 def test_a_second_cluster_runs_beside_the_first(cluster):

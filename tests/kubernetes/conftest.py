@@ -13,7 +13,8 @@ from tests.kubernetes.ground import Ground, Pods
 
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with CurrentCluster(nodes=2, name="pods", node_grace=15) as cluster:
+    soon = {"syncFrequency": "5s"}  # a changed secret arrives with a pod's next sync, by default once a minute
+    with CurrentCluster(nodes=2, name="pods", node_grace=15, kubelet=soon) as cluster:
         yield Ground(cluster, tmp_path_factory.mktemp("ground"))
 
 

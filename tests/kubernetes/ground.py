@@ -1,6 +1,7 @@
-"""What runner tests stand on: a cluster with the namespace, the priority class, and images that do as they are told.
+"""What runner tests stand on: a cluster with all of k3s/base in it, and images that do as they are told.
 
-Enters: a cluster of `tests.cluster`. Leaves: runners on it, and what is left in it afterwards.
+Enters: a cluster of `tests.cluster`. Leaves: runners on it, with the account and the rights of an installed agent and within
+the quota of one; and what is left in it afterwards.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from edge_agent.engine.functions.dispatch import Engine
 from edge_agent.engine.functions.loop import Loop
 from edge_agent.ports import WorkerEvents
 from edge_agent.runtime_api.server import RuntimeServer
-from tests.cluster import OwnCluster, busybox
+from tests.cluster import Cluster, OwnCluster, busybox
 from tests.functions.shelf import Shelf
+from tests.kubernetes_manifests.objects import ACCOUNT, NAMESPACE, prepare
 from tests.waiting import eventually
 
-NAMESPACE = "edge-functions"
 ENTRY = Path(__file__).parents[2] / "images" / "entry" / "edge-entry"
 IMAGE = "edge.test/function:1"
 ASK = 'wget() { /bin/busybox wget "$@"; }; next=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next\n'
@@ -46,23 +47,16 @@ class Ground:
 
     _ports = itertools.count(18090)
 
-    def __init__(self, cluster: OwnCluster, folder: Path) -> None:
+    def __init__(self, cluster: Cluster | OwnCluster, folder: Path) -> None:
         self.cluster = cluster
         self.folder = folder
         image = busybox(
             IMAGE, {"usr/local/bin/edge-entry": ENTRY.read_bytes()}, entrypoint=("/usr/local/bin/edge-entry",)
         )
         cluster.load(image.write(folder / "function.tar"))
-        cluster.apply(
-            {
-                "apiVersion": "v1", "kind": "Namespace",
-                "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
-            },
-            {
-                "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "edge-function"},
-                "value": 1000, "preemptionPolicy": "Never",
-            },
-        )  # fmt: skip
+        prepare(cluster)
+        self.account = cluster.kubeconfig_for(*ACCOUNT)
+        """The agent's own kubeconfig; `cluster.kubeconfig` is the administrator's."""
 
     @property
     def pods(self) -> list[dict[str, Any]]:
@@ -71,6 +65,13 @@ class Ground:
 
     def site(self, name: str = "home") -> Site:
         return Site(NAMESPACE, name, self.cluster.runtime_address, next(self._ports))
+
+    def settings(self) -> dict[str, Any]:
+        """Of an agent of its own on this cluster."""
+        return {
+            "functions.runner": "kubernetes", "kubernetes.kubeconfig": str(self.account), "kubernetes.namespace": NAMESPACE,
+            "kubernetes.runtime_address": self.cluster.runtime_address, "kubernetes.runtime_port": next(self._ports),
+        }  # fmt: skip
 
     def cleared(self) -> None:
         """Wait until no pod of a function is left."""
@@ -94,10 +95,14 @@ class Pods(Shelf):
     def __init__(self, ground: Ground, folder: Path, **more: Any) -> None:
         self.ground = ground
         self.site = ground.site()
+        self.kubeconfig = ground.account
         super().__init__(folder, runner=self._make, **more)
 
     def _make(self, loop: Loop, server: RuntimeServer, engine: Engine) -> KubernetesRunner:
-        return make(self.ground, loop, server, engine, self.folder, site=self.site, declared=lambda: self.functions)
+        return make(
+            self.ground, loop, server, engine, self.folder,
+            site=self.site, kubeconfig=self.kubeconfig, declared=lambda: self.functions,
+        )  # fmt: skip
 
     def add(self, spec: FunctionSpec) -> FunctionSpec:
         """One more function, also while the engine runs."""
@@ -125,7 +130,7 @@ def make(
 ) -> KubernetesRunner:  # fmt: skip
     """A runner; on the loop's thread."""
     site = site or ground.site()
-    cluster = Connection(kubeconfig or ground.cluster.kubeconfig)
+    cluster = Connection(kubeconfig or ground.account)
     (folder / "secrets").mkdir(parents=True, exist_ok=True)
     return KubernetesRunner(
         loop, Gate(server, (site.address, site.port)), events, cluster, site,

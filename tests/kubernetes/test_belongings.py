@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from edge_agent.adapters.cluster_kubernetes.pods import runner
 from edge_agent.domain.function import PoolSpec
 from tests.kubernetes.ground import NAMESPACE, Ground, Pods, serving
 from tests.waiting import eventually
@@ -25,7 +26,10 @@ def policy(ground: Ground) -> Any:
     return ground.cluster.control.get(f"{POLICIES}/edge-egress-mailer")["spec"]["egress"]
 
 
-def test_secrets_are_where_local_workers_find_them_and_change_without_a_restart(pods: Pods, ground: Ground) -> None:
+def test_secrets_are_where_local_workers_find_them_change_without_a_restart_and_go_with_the_function(
+    pods: Pods, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "TIDY", 1.0)
     smtp = pods.folder / "secrets" / "smtp"
     smtp.mkdir()
     (smtp / "password").write_text("first")
@@ -36,13 +40,11 @@ def test_secrets_are_where_local_workers_find_them_and_change_without_a_restart(
     assert pods.answer("mailer") == "first, one file"
     before = [pod["metadata"]["uid"] for pod in pods.pods("mailer")]
     (smtp / "password").write_text("second")
-    pods.loop.ask(pods.runner._keep_tidy)  # it looks once a minute
     eventually(lambda: pods.answer("mailer") == "second, one file", timeout=120, every=1.0)
     assert [pod["metadata"]["uid"] for pod in pods.pods("mailer")] == before
     pods.functions.clear()
     pods.engine.replace({})
     ground.cleared()
-    pods.loop.ask(pods.runner._keep_tidy)
     eventually(lambda: not {"edge-smtp", "edge-token"} & names(ground, SECRETS))
 
 
@@ -64,7 +66,6 @@ def test_declared_egress_is_a_policy_of_the_functions_own(pods: Pods, ground: Gr
     pods.add(serving("mailer", pool=PoolSpec(min_idle=1)))
     pods.idle("mailer")
     eventually(lambda: all("10.0.0.3" not in str(pod) for pod in ground.pods))
-    pods.loop.ask(pods.runner._keep_tidy)
     eventually(lambda: "edge-egress-mailer" not in names(ground, POLICIES))
 
 

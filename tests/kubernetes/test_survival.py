@@ -11,7 +11,9 @@ import pytest
 from edge_agent.adapters.cluster_kubernetes.pods import sight
 from edge_agent.domain.function import PoolSpec, RetrySpec
 from edge_agent.domain.invocation import Failed, Succeeded
+from tests.functions.shelf import Shelf
 from tests.kubernetes.ground import NAMESPACE, Ground, Pods, serving
+from tests.kubernetes.relay import Relay
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -74,11 +76,16 @@ def test_an_api_server_that_hangs_is_noticed_and_left_alone(pods: Pods, ground: 
 
 
 class Reborn(Pods):
-    """`die` leaves everything as a SIGKILL would: no pod is deleted, no connection closed in good order."""
+    """Reaches the cluster through a relay. `die` leaves everything as a SIGKILL would: from one moment on nothing of it comes
+    out, no pod is deleted, nothing is written."""
+
+    def start(self) -> Shelf:
+        self.way = Relay(self.ground.account, self.folder)
+        self.kubeconfig = self.way.kubeconfig
+        return super().start()
 
     def die(self) -> None:
-        runner = self.runner
-        self.loop.ask(runner._sight.stop)
+        self.way.cut()
         self.loop.ask(self.server.close_all)
         self.loop.close()
         self.journal.close()
@@ -152,6 +159,20 @@ def test_pods_of_a_function_that_has_changed_or_gone_are_removed_and_other_agent
     assert not left & before
     assert "stranger" in {pod["metadata"]["name"] for pod in ground.pods}
     ground.cluster.kubectl("delete", "pod", "stranger", "-n", NAMESPACE, "--force", "--grace-period=0")
+
+
+def test_an_agent_stopped_soon_after_its_restart_leaves_no_pod_that_nobody_took_over(reborn: Reborn) -> None:
+    reborn.add(serving("gone", isolation="shared", pool=TWO))
+    reborn.start()
+    reborn.idle("gone", 2)
+    reborn.die()
+    del reborn.functions["gone"]
+    reborn.add(serving("other", isolation="shared", pool=PoolSpec(min_idle=1)))
+    reborn.start()
+    reborn.idle("other")  # by then it has seen them, and waits a minute for somebody to want them
+    assert len(reborn.pods("gone")) == 2
+    reborn.stop()
+    eventually(lambda: not reborn.ground.pods)
 
 
 def test_the_events_of_a_node_that_loses_its_power_are_tried_again_elsewhere(pods: Pods, ground: Ground) -> None:

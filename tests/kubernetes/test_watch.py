@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_agent.adapters.cluster_kubernetes.api import Connection, Watch
+from edge_agent.adapters.cluster_kubernetes.api import Connection, Gone, Watch
 from edge_agent.errors import NotFound, Refused, Unavailable
 from tests.kubernetes.ground import NAMESPACE, Ground
+from tests.kubernetes.relay import Relay
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(200)
@@ -57,6 +63,35 @@ def seen(connection: Connection) -> Iterator[tuple[Seen, Watch]]:
     watch.stop()
 
 
+@pytest.fixture
+def relay(ground: Ground, tmp_path: Path) -> Relay:
+    return Relay(ground.cluster.kubeconfig, tmp_path)
+
+
+@contextmanager
+def compacting(ground: Ground) -> Iterator[Callable[[], int]]:
+    """kine and the API server begin anew, and kine forgets every second all but the newest, where it does every five minutes
+    all but the newest thousand. Tells up to which version it has forgotten."""
+    kine, server = ground.cluster.programs["kine"], ground.cluster.programs["apiserver"]
+    usual = list(kine.argv)
+
+    def forgotten() -> int:
+        found = re.findall(r"COMPACT compacted from \d+ to (\d+)", kine.log.read_text())
+        return max(map(int, found), default=0)
+
+    def begin(*flags: str) -> None:
+        server.kill()
+        kine.argv[:] = [*usual, *flags]
+        kine.restart()
+        server.start(wait=True)
+
+    begin("--compact-interval=1s", "--compact-min-retain=1")
+    try:
+        yield forgotten
+    finally:
+        begin()
+
+
 def put(connection: Connection, name: str, n: int) -> None:
     item = {"metadata": {"name": name, "labels": {"test": "watch"}}, "apiVersion": "v1", "kind": "ConfigMap"}
     connection.apply(f"{MAPS}/{name}", item | {"data": {"n": str(n)}})
@@ -74,28 +109,42 @@ def test_every_change_is_said_in_order(connection: Connection, seen: tuple[Seen,
     assert sink.said == ["a=1", "synced", *[f"a={number}" for number in range(2, 20)], "-a"]
 
 
-def test_a_version_too_old_is_answered_with_a_list_and_what_vanished_meanwhile_is_said(
-    connection: Connection, seen: tuple[Seen, Watch]
+def test_what_was_compacted_away_meanwhile_is_answered_with_a_list_and_what_vanished_is_said(
+    ground: Ground, connection: Connection, relay: Relay
 ) -> None:
-    sink, watch = seen
+    """The watch is cut off, the datastore forgets where it was, the API server remembers nothing older either: 410."""
+    sink = Seen()
+    through = Connection(relay.kubeconfig)
+    watch = Watch(through, MAPS, sink, selector="test=watch")
     put(connection, "stays", 1)
     put(connection, "goes", 1)
     watch.start()
-    eventually(lambda: "synced" in sink.said)
-    watch._version = "1"  # as if it had slept for a day: the server compacts what is older than some minutes
-    connection_lines = watch._lines
-    assert connection_lines is not None
-    watch._telling.acquire()  # nothing is heard meanwhile
     try:
-        connection_lines.stop()
+        eventually(lambda: "synced" in sink.said)
+        old = connection.get(MAPS)["metadata"]["resourceVersion"]
+        relay.cut()
         connection.delete(f"{MAPS}/goes")
         put(connection, "new", 1)
+        with compacting(ground) as forgotten:
+            numbers = itertools.count()
+
+            def is_forgotten() -> bool:
+                put(connection, "churn", next(numbers))  # there is nothing to forget while nothing happens
+                return forgotten() > int(old)
+
+            eventually(is_forgotten, timeout=30, every=0.1)
+            with pytest.raises(Gone):
+                connection.get(MAPS, {"resourceVersion": old, "resourceVersionMatch": "Exact"})
+            relay.mend()
+            eventually(lambda: {"-goes", "new=1"} <= set(sink.said), timeout=60)
+        put(connection, "after", 1)
+        eventually(lambda: "after=1" in sink.said, timeout=60)
+        told = sink.said[1 + sink.said.index("synced") :]
+        assert "stays=1" not in told, "what had not changed is not said again"
+        assert "synced" in told[told.index("-goes") :], "it listed anew"
     finally:
-        watch._telling.release()
-    eventually(lambda: {"-goes", "new=1"} <= set(sink.said))
-    assert "stays=1" not in sink.said[1 + sink.said.index("synced") :], "what had not changed is not said again"
-    assert "away" not in sink.said
-    assert sink.said.count("synced") == 2, "it listed anew"
+        watch.stop()
+        through.close()
 
 
 def test_a_server_that_restarts_is_away_and_back_and_nothing_is_missed(
@@ -133,16 +182,21 @@ def test_a_server_that_falls_silent_is_noticed(
     eventually(lambda: "after=1" in sink.said, timeout=60)
 
 
-def test_silence_of_a_server_that_is_well_costs_nothing(connection: Connection, seen: tuple[Seen, Watch]) -> None:
+def test_silence_of_a_server_that_is_well_costs_nothing(connection: Connection, relay: Relay) -> None:
     """Nothing happens for longer than `silence`, here shorter than a server's bookmarks."""
-    sink, watch = seen
-    watch.start()
-    eventually(lambda: "synced" in sink.said)
-    first = watch._lines
-    eventually(lambda: watch._lines not in (None, first), timeout=30)
-    put(connection, "a", 1)
-    eventually(lambda: "a=1" in sink.said)
-    assert "away" not in sink.said
+    sink = Seen()
+    through = Connection(relay.kubeconfig)
+    watch = Watch(through, MAPS, sink, selector="test=watch", silence=5.0).start()
+    try:
+        eventually(lambda: "synced" in sink.said)
+        before = relay.taken
+        eventually(lambda: relay.taken > before, timeout=30)
+        put(connection, "a", 1)
+        eventually(lambda: "a=1" in sink.said)
+        assert "away" not in sink.said
+    finally:
+        watch.stop()
+        through.close()
 
 
 def test_it_stops_at_once_and_says_nothing_more(connection: Connection, seen: tuple[Seen, Watch]) -> None:
@@ -151,19 +205,21 @@ def test_it_stops_at_once_and_says_nothing_more(connection: Connection, seen: tu
     eventually(lambda: "synced" in sink.said)
     watch.stop()
     said = list(sink.said)
-    eventually(lambda: not any(thread is watch._thread for thread in threading.enumerate()))
+    eventually(lambda: "watch configmaps" not in {thread.name for thread in threading.enumerate()})
     put(connection, "late", 1)
     assert sink.said == said
 
 
-def test_errors_are_ours_and_quote_the_server(ground: Ground, connection: Connection) -> None:
+def test_errors_are_ours_and_quote_the_server(ground: Ground, connection: Connection, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r'Kubernetes says: configmaps "none" not found'):
         connection.get(f"{MAPS}/none")
     with pytest.raises(Refused, match="Kubernetes says: "):
         connection.create(MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "NO NAME"}})
     began = time.monotonic()
-    nobody = Connection(ground.cluster.kubeconfig, connect=0.5)
-    nobody._settings.host = "https://127.0.0.1:1"
+    document = json.loads(ground.cluster.kubeconfig.read_text())
+    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    (tmp_path / "nobody").write_text(json.dumps(document))
+    nobody = Connection(tmp_path / "nobody", connect=0.5)
     with pytest.raises(Unavailable, match=r"the Kubernetes API at https://127.0.0.1:1 cannot be reached"):
         nobody.get("/api")
     assert time.monotonic() - began < 60

@@ -23,7 +23,7 @@ import httpx
 from tests.agent import Agent
 from tests.broker import Broker
 from tests.functions.kills import Record
-from tests.kubernetes.ground import ASK, IMAGE, NAMESPACE, PODS, SERVE, Ground
+from tests.kubernetes.ground import ASK, IMAGE, PODS, SERVE, Ground
 from tests.waiting import eventually
 
 ATTEMPTS = 100
@@ -90,14 +90,13 @@ class Feeder(threading.Thread):
 
 def wreck(ground: Ground, folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """`kills` random kills under load; what was seen, after everything was checked."""
+    assert ground.cluster.programs  # what cannot be killed is not begun
     dice = random.Random(seed)
     killed: Counter[str] = Counter()
-    settings = {
-        "functions.runner": "kubernetes", "kubernetes.kubeconfig": str(ground.cluster.kubeconfig),
-        "kubernetes.namespace": NAMESPACE, "kubernetes.runtime_address": ground.cluster.runtime_address,
-        "kubernetes.runtime_port": ground.site().port,
-    }  # fmt: skip
-    with Broker() as broker, Agent(folder / "agent", broker.port, manifests=manifests(), settings=settings) as agent:
+    with (
+        Broker() as broker,
+        Agent(folder / "agent", broker.port, manifests=manifests(), settings=ground.settings()) as agent,
+    ):
         record = Record(agent.data / "journal.db")
         feeders = [Feeder(agent, what, 0.3) for what in (*KINDS, "board-1")]
         for feeder in feeders:

@@ -1,4 +1,4 @@
-"""One API server for all tests here; each test has the namespace to itself, one after the other."""
+"""One cluster for all tests here; each test has the namespace to itself, one after the other. Its node is for `test_pods`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import pytest
 
 from tests.agent import Agent
 from tests.broker import Broker
-from tests.cluster import CurrentCluster, OwnCluster
+from tests.cluster import Cluster, CurrentCluster, OwnCluster, busybox
 from tests.functions.house import Board
-from tests.kubernetes_manifests.objects import Objects, prepare
+from tests.kubernetes_manifests.objects import ENTRY, IMAGE, Objects, prepare
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[OwnCluster]:
-    with CurrentCluster(nodes=0, name="res") as cluster:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster | OwnCluster]:
+    with CurrentCluster(nodes=1, name="res") as cluster:
         prepare(cluster)
+        image = busybox(
+            IMAGE, {"usr/local/bin/edge-entry": ENTRY.read_bytes()}, entrypoint=("/usr/local/bin/edge-entry",)
+        )
+        cluster.load(image.write(tmp_path_factory.mktemp("image") / "image.tar"))
         yield cluster
 
 
 @pytest.fixture
-def objects(cluster: OwnCluster, tmp_path: Path) -> Iterator[Objects]:
+def objects(cluster: Cluster | OwnCluster, tmp_path: Path) -> Iterator[Objects]:
     objects = Objects(cluster, tmp_path)
     yield objects
     objects.clear()

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import OwnCluster
+from tests.cluster import Cluster, OwnCluster
 from tests.waiting import eventually
 
 NAMESPACE = "edge-functions"
 GROUP = "edge.internal"
 BASE = Path(__file__).parents[2] / "k3s" / "base"
+ENTRY = Path(__file__).parents[2] / "images" / "entry" / "edge-entry"
+IMAGE = "edge.test/res:1"
 ACCOUNT = ("edge-agent", "edge-system")
 PATH = f"/apis/{GROUP}/v1alpha1/namespaces/{NAMESPACE}"
 WORKER = r"""
@@ -27,12 +29,20 @@ WORKER = r"""
 """
 
 
-def prepare(cluster: OwnCluster) -> None:
-    """What every installation has: namespaces, definitions, the agent's account and its rights."""
+def prepare(cluster: Cluster | OwnCluster) -> None:
+    """What every installation has: namespaces, definitions, quotas, the agent's account and its rights; ready for pods."""
     cluster.kubectl("apply", "-k", BASE)
     for plural in ("functions", "rules"):
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{GROUP}"
         eventually(lambda path=path: established(cluster.control.get(path)), timeout=30)
+    for kind, wanted in (("resourcequotas", 2), ("serviceaccounts", 1)):
+        path = f"/api/v1/namespaces/{NAMESPACE}/{kind}"
+        eventually(lambda path=path, wanted=wanted: known(cluster.control.get(path)["items"], wanted), timeout=30)
+
+
+def known(items: list[dict[str, Any]], wanted: int) -> bool:
+    """Are so many there, and have controllers said what they had to say of them? A quota without a status refuses all."""
+    return len([item for item in items if "spec" not in item or "hard" in item.get("status", {})]) >= wanted
 
 
 def established(definition: dict[str, Any]) -> bool:
@@ -43,7 +53,7 @@ def established(definition: dict[str, Any]) -> bool:
 class Objects:
     """The namespace, for one test."""
 
-    def __init__(self, cluster: OwnCluster, folder: Path) -> None:
+    def __init__(self, cluster: Cluster | OwnCluster, folder: Path) -> None:
         self.cluster = cluster
         self.folder = folder
         self.account = cluster.kubeconfig_for(*ACCOUNT)

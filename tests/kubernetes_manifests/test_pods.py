@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.broker import free_port
-from tests.cluster import Cluster, busybox
 from tests.kubernetes_manifests.conftest import House, at_home
-from tests.kubernetes_manifests.objects import Objects, item, prepare, rule
+from tests.kubernetes_manifests.objects import IMAGE, Objects, item, rule
 from tests.waiting import eventually
 
-ENTRY = Path(__file__).parents[2] / "images" / "entry" / "edge-entry"
-IMAGE, NOWHERE = "edge.test/res:1", "edge.test/nowhere:1"
+NOWHERE = "edge.test/nowhere:1"
 SERVE = r"""
 next=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next
 while said=$(/bin/busybox wget -qS -O - $next 2>&1); do
@@ -22,24 +19,6 @@ while said=$(/bin/busybox wget -qS -O - $next 2>&1); do
     /bin/busybox wget -q -O /dev/null --post-data '{}' ${next%next}$id/response
 done
 """
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(nodes=1, name="resrun") as cluster:
-        prepare(cluster)
-        image = busybox(
-            IMAGE, {"usr/local/bin/edge-entry": ENTRY.read_bytes()}, entrypoint=("/usr/local/bin/edge-entry",)
-        )
-        cluster.load(image.write(tmp_path_factory.mktemp("image") / "image.tar"))
-        yield cluster
-
-
-@pytest.fixture
-def objects(shelf: Cluster, tmp_path: Path) -> Iterator[Objects]:
-    objects = Objects(shelf, tmp_path)
-    yield objects
-    objects.clear()
 
 
 @pytest.fixture

@@ -200,10 +200,9 @@ def test_a_flood_of_events_writes_few_statuses_and_few_events(house, objects):
     told = [each for each in events if each["reason"] == "DeadLettered"]
     assert len(told) == 1
     assert last - first < 40  # every write of the whole cluster, its own leases included
-    eventually(
-        lambda: objects.get("Function", "tell")["status"]["deadLetters"] == readings.seq // 100 * 100, timeout=60
-    )
-    eventually(lambda: objects.happened("tell")["DeadLettered"]["count"] == readings.seq, timeout=60)
+    house.agent.stop()  # it says what it still had to say, though it said something a moment ago
+    assert objects.get("Function", "tell")["status"]["deadLetters"] == readings.seq // 100 * 100
+    assert objects.happened("tell")["DeadLettered"]["count"] == readings.seq
 
 
 def test_what_is_written_is_for_the_object_that_was_judged(house, objects):

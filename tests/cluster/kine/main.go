@@ -37,19 +37,27 @@ func main() {
 	socket := flag.String("socket", "", "the Unix socket to listen on")
 	database := flag.String("database", "", "the SQLite file to keep everything in")
 	synchronous := flag.String("synchronous", "NORMAL", "SQLite's synchronous: NORMAL or FULL survive a power cut, OFF does not")
+	config := &drivers.Config{
+		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 20, MaxIdleTime: 2 * time.Minute},
+		CompactTimeout:       5 * time.Second,
+		CompactBatchSize:     1000,
+		PollBatchSize:        500,
+	}
+	flag.DurationVar(&config.CompactInterval, "compact-interval", 5*time.Minute, "how often old revisions are forgotten")
+	flag.Int64Var(&config.CompactMinRetain, "compact-min-retain", 1000, "so many of the newest revisions are kept")
 	flag.Parse()
 	if *socket == "" || *database == "" {
 		log.Fatal("kine: both --socket and --database are needed")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := serve(ctx, *socket, *database, *synchronous); err != nil {
+	if err := serve(ctx, *socket, *database, *synchronous, config); err != nil {
 		log.Fatalf("kine: %v", err)
 	}
 }
 
 // serve answers on the socket until ctx is done, then closes the database.
-func serve(ctx context.Context, socket, database, synchronous string) error {
+func serve(ctx context.Context, socket, database, synchronous string, config *drivers.Config) error {
 	if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
 		return err
 	}
@@ -57,16 +65,8 @@ func serve(ctx context.Context, socket, database, synchronous string) error {
 	store, cancel := context.WithCancel(context.Background())
 	defer running.Wait()
 	defer cancel()
-	source := fmt.Sprintf("%s?_journal_mode=WAL&_busy_timeout=30000&_synchronous=%s&_txlock=immediate", database, synchronous)
-	_, backend, err := sqlite.New(store, &running, &drivers.Config{
-		DataSourceName:       source,
-		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 20, MaxIdleTime: 2 * time.Minute},
-		CompactInterval:      5 * time.Minute,
-		CompactTimeout:       5 * time.Second,
-		CompactMinRetain:     1000,
-		CompactBatchSize:     1000,
-		PollBatchSize:        500,
-	})
+	config.DataSourceName = fmt.Sprintf("%s?_journal_mode=WAL&_busy_timeout=30000&_synchronous=%s&_txlock=immediate", database, synchronous)
+	_, backend, err := sqlite.New(store, &running, config)
 	if err != nil {
 		return fmt.Errorf("cannot open %s: %w", database, err)
 	}

@@ -78,14 +78,15 @@ class Happenings:
             else:
                 self._waiting[series] = _Waiting("Warning" if warning else "Normal", message)
 
-    def write(self) -> None:
-        """Write what is due. Errors: `Unavailable`; what was not written waits on."""
-        now = self._clock()
-        self._tokens = min(float(BURST), self._tokens + (now - self._filled) * PER_MINUTE / 60)
-        self._filled = now
-        self._told = {series: told for series, told in self._told.items() if now < told.at + KEPT}
+    def write(self, *, now: bool = False) -> None:
+        """Write what is due; `now`: all that waits, for it is the last time. Errors: `Unavailable`; what was not written
+        waits on."""
+        moment = self._clock()
+        self._tokens = min(float(BURST), self._tokens + (moment - self._filled) * PER_MINUTE / 60)
+        self._filled = moment
+        self._told = {series: told for series, told in self._told.items() if moment < told.at + KEPT}
         with self._lock:
-            due = [each for each in self._waiting if each not in self._told or now >= self._told[each].at + AGAIN]
+            due = [s for s in self._waiting if now or s not in self._told or moment >= self._told[s].at + AGAIN]
         for series in due:
             if self._tokens < 1:
                 return
@@ -93,7 +94,7 @@ class Happenings:
             with self._lock:
                 waiting = self._waiting.pop(series)
             try:
-                self._write(series, waiting, now)
+                self._write(series, waiting, moment)
             except Unavailable:
                 with self._lock:
                     later = self._waiting.setdefault(series, waiting)

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 512
 """Calls that wait for the cluster, above which no worker is started."""
-TIDY = 60.0
-"""Seconds between looks at secrets and policies."""
+TIDY, SOON = 60.0, 2.0
+"""Seconds between looks at secrets and policies; and until one after a worker has gone whose function is another by now."""
 KILLED = End("was killed")
 AWAY = "cluster-away"
 
@@ -219,6 +219,9 @@ class KubernetesRunner:
         if self._roll.strike(worker):
             self._leave(worker)
             self._marks.forget(worker.pod)
+            spec = worker.spec
+            if (spec.secrets or spec.egress) and self._declared().get(spec.name) != spec:
+                self._tidy.no_later_than(time.monotonic() + SOON)
             self.counts[end.kind] += 1
             self._events.exited(worker.id, end.reason, worker.words.tail, end.kind)
 
