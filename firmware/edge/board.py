@@ -14,6 +14,7 @@ from binascii import unhexlify
 
 from edge import chip
 from edge.clock import Clock
+from edge.finder import find
 from edge.link import Link
 from edge.outbox import Outbox
 from edge.ring import Ring
@@ -148,8 +149,6 @@ class Board:
             self._lost("no memory")
 
     def _open(self):
-        from edge.finder import find
-
         self.next_try = self.clock.now() + self.retry
         self.retry = min(2 * self.retry, RETRY_MOST)
         self.link.open(find(self.c["broker"]), self.c["port"])
@@ -181,7 +180,7 @@ class Board:
             self.link.publish(self.topic + packet[0], packet[1])
 
     def _say(self, name):
-        if hasattr(self, "waiting") and name not in self.waiting and self.link.up():
+        if name not in self.waiting and self.link.up():
             self.waiting.append(name)
 
     def _state(self, name):
@@ -215,8 +214,6 @@ class Board:
         server = servers[self.sync_turn % len(servers)]
         self.sync_turn += 1
         host, _, port = server.partition(":")
-        from edge.finder import find
-
         if self.clock.ask(find(host), int(port or 123), 1000):
             self.outbox.clock(self.clock.offset)
             self.sync_turn -= 1
@@ -232,6 +229,7 @@ class Board:
             on = (now - self.last_beat) // 1000 % 30 == 0  # a second of every thirty
             if on != (move.value != move.thing.rest):
                 move.told(json.dumps({"id": "", "value": on, "for": 2000}), now, None)
+                self._say(self.c["buzz"])
 
     def _heard(self, topic, payload):
         now = self.clock.now()

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -157,6 +158,8 @@ class UnixBoard:
         """Start it with its RTC memory when it has reset itself (42) or fallen asleep (43), as the chip does; its exit code."""
         assert self.process is not None
         ended = self.process.wait(timeout)
+        if ended == 43:
+            time.sleep(int(self.output.rsplit("asleep", 1)[1]) / 1000)
         self._boot()
         return ended
 

@@ -16,6 +16,15 @@ class WDT:
 
 
 class RTC:
+    ALARM0 = 0
+    after = 0
+
+    def irq(self, trigger=0, wake=0):
+        assert trigger == self.ALARM0 and wake == DEEPSLEEP
+
+    def alarm(self, which, ms):
+        RTC.after = ms
+
     def memory(self, data=None):
         if data is None:
             try:
@@ -59,7 +68,7 @@ def reset():
 
 
 def deepsleep(ms=0):
-    print("asleep", ms)
+    print("asleep", ms or RTC.after)
     sys.exit(43)
 
 
