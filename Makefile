@@ -10,7 +10,7 @@ SEED ?= 1
 HOURS ?= 2
 KILLS ?= 500
 LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
-SUITES := lint unit conformance flow functions web cluster k3s kubernetes kubernetes_manifests images
+SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images
 CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware,$(SUITES))
 PY := .venv/bin/python
 BUILD := $(PY) -m tests.functions.contract.builds
@@ -23,7 +23,7 @@ run: ## the appliance on this machine, with simulated boards:  make run ARGS="--
 	@.venv/bin/edgectl run $(ARGS)
 
 test: ## everything that can be proved on one machine
-	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images
+	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images firmware
 	@$(BUILD) node go
 	@$(PY) -m tests.summary $(SUITES)
 

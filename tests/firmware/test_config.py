@@ -25,9 +25,9 @@ def test_a_change_is_refused_with_what_is_wrong_or_tried_and_kept_when_somebody_
     with Ear(broker.port) as ear, UnixBoard(tmp_path, broker.port, every=0.2) as board:
         eventually(lambda: stands(ear, "kept"))
         before = kept(board)
-        refused = ear.tell("config", {"every": -1, "broker": "10.0.0.9", "evry": 5})
+        refused = ear.tell("config", {"every": -1, "broker": "10.0.0.9", "interval": 5})
         assert refused["value"] == "kept"
-        assert refused["error"] == "evry is no setting; every is a number from 0.05 to 86400"
+        assert refused["error"] == "interval is no setting; every is a number from 0.05 to 86400"
         ear.tell("config", {"every": 0.5}, answered=False)
         assert board.follow() == 42
         eventually(lambda: stands(ear, "trial"))
