@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.cluster import Cluster, NotPossibleHere, OwnCluster, busybox
+from tests.cluster import Cluster, NotPossibleHere, OwnCluster, busybox, needs
 from tests.cluster.images import File, Folder
 from tests.cluster.workload import TOOL, await_phase, output, pod, running, status
 from tests.waiting import eventually
@@ -141,7 +141,7 @@ def test_an_unplugged_node_is_missed_and_comes_back(cluster):
 
 
 def test_a_cluster_of_ones_own_is_used_and_never_harmed(cluster, monkeypatch):
-    monkeypatch.setenv("PATH", str(cluster._binaries), prepend=":")
+    monkeypatch.setenv("PATH", str(needs.binaries()), prepend=":")
     with OwnCluster(cluster.kubeconfig) as own:
         assert {(node.name, node.ip) for node in own.nodes} == {(node.name, node.ip) for node in cluster.nodes}
         assert own.control.get("/api/v1/nodes")["items"]
