@@ -13,6 +13,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -31,22 +32,31 @@ SMALLEST = "28K"
 
 
 @cache
-def image() -> Path:
-    """Firmware and fakes as bytecode in a ROMFS image, made by mpremote: MicroPython runs it where it lies, in flash.
-
-    Named by a hash of its sources and put in place in one step, so that runs side by side do not disturb each other.
-    """
-    sources = {source: source.relative_to(FIRMWARE) for source in sorted(FIRMWARE.rglob("*.py"))}
+def sources() -> dict[str, str]:
+    """Firmware and fakes, by their place on the board."""
+    found = {str(source.relative_to(FIRMWARE)): source.read_text() for source in sorted(FIRMWARE.rglob("*.py"))}
     for source in sorted(FAKES.glob("*.py")):
-        sources[source] = Path("edge/sensors", source.name) if source.stem in SENSORS else Path(source.name)
-    content = hashlib.sha256(b"".join(str(name).encode() + source.read_bytes() for source, name in sources.items()))
-    rom = ROOT / ".cache" / "firmware" / f"{content.hexdigest()[:16]}.romfs"
+        found[f"edge/sensors/{source.name}" if source.stem in SENSORS else source.name] = source.read_text()
+    return found
+
+
+def image(changed: Mapping[str, str] | None = None) -> Path:
+    """All as bytecode in a ROMFS image, made by mpremote: MicroPython runs it where it lies, in flash.
+
+    `changed` has other sources. Named by a hash of its sources and put in place in one step, so that runs side by side do not
+    disturb each other.
+    """
+    files = sources() | dict(changed or {})
+    rom = ROOT / ".cache" / "firmware" / f"{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]}.romfs"
     if rom.exists():
         return rom
     rom.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=rom.parent) as folder:
-        for source, name in sources.items():
-            compile_to(source, Path(folder, "in", name.with_suffix(".mpy")))
+        for name, text in files.items():
+            source = Path(folder, "source", name)
+            source.parent.mkdir(parents=True, exist_ok=True)
+            source.write_text(text)
+            compile_to(source, Path(folder, "in", name).with_suffix(".mpy"))
         made = make_romfs(f"{folder}/in/", mpy_cross=False)
         assert isinstance(made, bytes | bytearray)
         whole = Path(folder, "made")
@@ -67,8 +77,8 @@ del _libc, _file, _at, ffi, vfs
 """The image lies in memory that is not the heap, like an ESP's flash."""
 
 
-def in_place(code: str) -> str:
-    rom = image()
+def in_place(code: str, changed: Mapping[str, str] | None = None) -> str:
+    rom = image(changed)
     size = rom.stat().st_size
     return IN_PLACE % (str(rom), size, size) + code
 
@@ -82,12 +92,12 @@ def compile_to(source: Path, target: Path, *options: str) -> int:
     return target.stat().st_size
 
 
-def run(code: str, *, heap: str = "2M", folder: Path | None = None, timeout: float = 100) -> str:
+def run(code: str, *, heap: str = "2M", folder: Path | None = None, changed: Mapping[str, str] | None = None) -> str:
     """What `code` prints in MicroPython; AssertionError with its traceback if it fails."""
     environment = {**os.environ, "BOARD": str(folder or "/nonexistent")}
     done = subprocess.run(
-        [str(MICROPYTHON), "-X", f"heapsize={heap}", "-c", in_place(code)],
-        env=environment, capture_output=True, text=True, timeout=timeout, check=False,
+        [str(MICROPYTHON), "-X", f"heapsize={heap}", "-c", in_place(code, changed)],
+        env=environment, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
