@@ -1,7 +1,7 @@
 # Everything one does with the project. Each target first installs what it needs (.ci/setup says so when there is anything to do).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-cluster test-firmware test-chaos bench bench-cluster soak lock clean
+.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-cluster test-firmware test-flashing test-chaos bench bench-cluster soak lock clean
 
 ARGS ?=
 ROUNDS ?= 100
@@ -10,8 +10,8 @@ SEED ?= 1
 HOURS ?= 2
 KILLS ?= 500
 LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
-SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images
-CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware,$(SUITES))
+SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images flashing
+CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware flashing,$(SUITES))
 PY := .venv/bin/python
 BUILD := $(PY) -m tests.functions.contract.builds
 
@@ -64,6 +64,10 @@ test-cluster: ## functions as pods on a real Kubernetes, started here:  make tes
 test-firmware: ## the boards' firmware in the real MicroPython, against broker and agent; sizes for each chip
 	@.ci/setup python-dev mosquitto firmware
 	@$(PY) -m tests.summary firmware -- $(ARGS)
+
+test-flashing: ## boards provisioned and replaced: broker users, their ACL, their configuration
+	@.ci/setup python-dev mosquitto
+	@$(PY) -m tests.summary flashing -- $(ARGS)
 
 test-chaos: ## nothing is lost, at length: kills, full disk, poison:  make test-chaos ROUNDS=20 SEED=7 PAYLOADS=20000
 	@.ci/setup python-dev mosquitto busybox java faketime root

@@ -53,5 +53,8 @@ class Topics:
     def command(self, device: str, actuator: str) -> str:
         return f"{self.devices}{device}/cmd/{actuator}"
 
+    def state(self, device: str, actuator: str) -> str:
+        return f"{self.devices}{device}/state/{actuator}"
+
     def alert(self, rule: str, device: str) -> str:
         return f"{self.base}/alerts/{rule}/{device}"

@@ -4,9 +4,10 @@ Everything it writes is in one folder (0700). Loopback without users, or on the 
 `Unavailable` (not installed, does not start).
 """
 
+from edge_agent.adapters.mosquitto_process.board_users import BoardUsers
 from edge_agent.adapters.mosquitto_process.configuration import MAX_QUEUED_BYTES, MESSAGE_LIMIT, free_port
 from edge_agent.adapters.mosquitto_process.process import Mosquitto
-from edge_agent.adapters.mosquitto_process.users import AGENT, BOARDS, FUNCTIONS, Credentials, make_users
+from edge_agent.adapters.mosquitto_process.users import AGENT, BOARDS, FUNCTIONS, RESERVED, Credentials, make_users
 
 __all__ = [
     "AGENT",
@@ -14,6 +15,8 @@ __all__ = [
     "FUNCTIONS",
     "MAX_QUEUED_BYTES",
     "MESSAGE_LIMIT",
+    "RESERVED",
+    "BoardUsers",
     "Credentials",
     "Mosquitto",
     "free_port",

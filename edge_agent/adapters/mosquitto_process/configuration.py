@@ -15,6 +15,7 @@ from edge_agent.errors import Unavailable
 MAX_QUEUED_BYTES = 128 * 1024 * 1024
 """Of messages waiting for the agent while it is away: hundreds of thousands of readings, and a bound on the Pi's
 memory."""
+PID_FILE = "mosquitto.pid"
 MESSAGE_LIMIT = 256 * 1024
 """Four times what a board may send: the agent sees and records what is too long, the broker stops what is absurd."""
 
@@ -28,6 +29,7 @@ def text(folder: Path, listener: str, queued_bytes: int, *, lan: bool) -> str:
         "persistence true",
         f"persistence_location {folder}/",
         "persistence_file mosquitto.db",
+        f"pid_file {folder}/{PID_FILE}",  # whoever adds a user has to tell it so
         "autosave_interval 300",
         "persistent_client_expiration 14d",
         # 0 would mean "no limit", of bytes neither (2.0, db__ready_for_queue): so a number nobody reaches.

@@ -1,4 +1,7 @@
-"""Broker users for a Mosquitto that is open to the network: the agent, the boards, and functions that move things."""
+"""Broker users for a Mosquitto that is open to the network: the agent, boards that share one, and functions that move things.
+
+Boards with a user of their own (`board_users`) are named after their device: one ACL with `%u` serves them all.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from edge_agent.domain.topics import ROOT, Topics
 from edge_agent.errors import Unavailable
 
 AGENT, BOARDS, FUNCTIONS = "edge-agent", "boards", "functions"
+RESERVED = frozenset({AGENT, BOARDS, FUNCTIONS})
+"""Names no board may have: its user would be one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +76,22 @@ def _acl(site: str, board_filters: Sequence[str]) -> str:
             f"topic readwrite {topics.all_states}",
             f"topic write {topics.all_readings}",
             "",
+            *own_topics(site),
+            "",
         ]
     )
+
+
+def own_topics(site: str) -> list[str]:
+    """What any user may do as the device of the same name (mosquitto.conf(5), acl_file: `pattern`). The last line names no
+    user, of which Mosquitto warns; without it no board would know that the appliance is alive."""
+    topics = Topics(site)
+    writes = (
+        topics.readings("%u"),
+        topics.batch("%u"),
+        topics.presence("%u"),
+        topics.about("%u"),
+        topics.state("%u", "+"),
+    )
+    reads = (topics.ack("%u"), topics.command("%u", "+"), topics.status)
+    return [*(f"pattern write {topic}" for topic in writes), *(f"pattern read {topic}" for topic in reads)]

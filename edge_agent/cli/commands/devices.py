@@ -1,4 +1,4 @@
-"""Boards: list, show, rename, forget."""
+"""Boards: list, show, rename, forget; provision, replace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from edge_agent.cli import printing
+from edge_agent.cli.boards import COMMANDS
 from edge_agent.cli.client import Agent
 from edge_agent.cli.options import confirm, destructive, named, output, with_agent
 
@@ -25,11 +26,12 @@ def value(reading: dict[str, Any]) -> str:
 
 @click.group()
 def command() -> None:
-    """Boards: list, show, rename, forget.
+    """Boards, from the first flashing to the last reading.
 
     \b
     Example:
       edgectl devices list
+      edgectl devices provision tank-1 --ssid home
       edgectl devices show tank-1
     """
 
@@ -117,3 +119,7 @@ def forget(agent: Agent, device: str, dry_run: bool, yes: bool) -> None:
     confirm(f"Remove {device} and {readings} readings?", yes=yes)
     agent.request("DELETE", ("devices", device))
     click.echo(f"{device} and {readings} readings are removed")
+
+
+for _each in COMMANDS:
+    command.add_command(_each)
