@@ -1,9 +1,9 @@
 """The board's life: look at the sensors, keep what they say, tell the appliance, do as one is told, start again when in doubt.
 
-Enters: a configuration; time. Leaves: MQTT as INTERFACE has it. Guarantee: one `step` never waits longer than a connection
-attempt takes (5 s), so the watchdog of 30 s barks for real faults only; whatever fails in one part does not end the others; after
-five starts that did not last a minute the board comes up in safe mode: connected, without sensors and actuators, so that its
-configuration can be changed from afar.
+Enters: a configuration; time. Leaves: MQTT as INTERFACE has it. Guarantee: one `step` waits at most for one look for the time
+and the broker and one connection attempt (14 s, without DNS), so the watchdog of 30 s barks for real faults only; whatever fails
+in one part does not end the others; after five starts that did not last a minute the board comes up in safe mode: connected,
+without sensors and actuators, so that its configuration can be changed from afar.
 """
 
 import gc
