@@ -1,7 +1,7 @@
 # Everything one does with the project. Each target first installs what it needs (.ci/setup says so when there is anything to do).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-cluster test-firmware test-flashing test-chaos bench bench-cluster soak lock clean
+.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-cluster test-ansible test-firmware test-flashing test-chaos bench bench-cluster soak lock clean
 
 ARGS ?=
 ROUNDS ?= 100
@@ -10,8 +10,8 @@ SEED ?= 1
 HOURS ?= 2
 KILLS ?= 500
 LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
-SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images flashing
-CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware flashing,$(SUITES))
+SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images flashing ansible
+CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware flashing ansible,$(SUITES))
 PY := .venv/bin/python
 BUILD := $(PY) -m tests.functions.contract.builds
 
@@ -23,7 +23,7 @@ run: ## the appliance on this machine, with simulated boards:  make run ARGS="--
 	@.venv/bin/edgectl run $(ARGS)
 
 test: ## everything that can be proved on one machine
-	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images firmware
+	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images firmware ansible
 	@$(BUILD) node go
 	@$(PY) -m tests.summary $(SUITES)
 
@@ -60,6 +60,10 @@ test-web: ## the HTTP API and the page, in a real browser
 test-cluster: ## functions as pods on a real Kubernetes, started here:  make test-cluster ARGS="-k power"
 	@.ci/setup python-dev mosquitto busybox root cluster images
 	@$(PY) -m tests.summary $(CLUSTER_SUITES) -- $(ARGS)
+
+test-ansible: ## the playbooks on Debian machines that boot here:  make test-ansible ARGS="-k ground"
+	@.ci/setup python-dev mosquitto ansible
+	@$(PY) -m tests.summary ansible -- $(ARGS)
 
 test-firmware: ## the boards' firmware in the real MicroPython, against broker and agent; sizes for each chip
 	@.ci/setup python-dev mosquitto firmware

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 REPORTS = ROOT / ".cache" / "junit"
 
-AS_ROOT = {"cluster", "k3s", "kubernetes", "kubernetes_manifests", "images"}
+AS_ROOT = {"cluster", "k3s", "kubernetes", "kubernetes_manifests", "images", "ansible"}
 """Suites that make namespaces, mounts and control groups: through sudo where the caller is not root."""
 LONGEST = 900.0
 """Seconds until a suite is ended as hung. Each test has its own, shorter limit (pytest-timeout)."""

@@ -1,0 +1,1 @@
+"""Ansible's playbooks on machines that boot (README.md)."""
