@@ -68,7 +68,7 @@ class Objects:
         self.cluster.kubectl("delete", "-n", NAMESPACE, kind, *names, "--ignore-not-found")
 
     def clear(self) -> None:
-        self.cluster.kubectl("delete", "-n", NAMESPACE, "efn,erule", "--all")
+        self.cluster.kubectl("delete", "-n", NAMESPACE, "efn,erule", "--all", "--wait=false")  # none has finalizers
 
     def get(self, kind: str, name: str) -> Any:
         return self.cluster.control.get(f"{PATH}/{kind.lower()}s/{name}")

@@ -94,10 +94,10 @@ def test_edits_of_all_kinds_lose_no_event_and_run_none_twice(house, objects):
 
 
 def test_the_api_server_dies_and_comes_back_and_what_was_changed_meanwhile_holds(house, objects):
+    server = objects.cluster.programs["apiserver"]
     begin(objects)
     readings = Readings(house.board)
     readings.start()
-    server = objects.cluster.programs["apiserver"]
     server.kill()
     try:
         readings.some(20)
@@ -112,13 +112,14 @@ def test_the_api_server_dies_and_comes_back_and_what_was_changed_meanwhile_holds
 
 
 def test_an_agent_that_slept_through_edits_and_a_new_api_server_lists_anew(house, objects):
+    server = objects.cluster.programs["apiserver"]
     begin(objects)
     objects.apply(rule("gone"), rule("stays"))
     eventually(lambda: len(house.agent.get("/rules")["items"]) == 3)
     os.kill(house.agent.pid, signal.SIGSTOP)
     try:
         objects.delete("erule", "gone")
-        objects.cluster.programs["apiserver"].restart()
+        server.restart()
         objects.apply(rule("stays", below=7), rule("new"))
         objects.apply(objects.function("tell", "2"))
     finally:
@@ -151,13 +152,13 @@ def test_killed_agents_take_up_what_was_edited_and_run_each_event_at_most_as_oft
 
 
 def test_without_the_cluster_an_agent_starts_with_what_held_last_and_follows_when_it_is_back(objects):
+    server = objects.cluster.programs["apiserver"]
     with at_home(objects) as house:
         begin(objects)
         objects.apply(rule("doomed"), objects.function("bad", "1", {"cron": "99 * * * *"}))
         eventually(lambda: len(house.agent.get("/rules")["items"]) == 2)
         eventually(lambda: objects.is_condition("Function", "bad", "Accepted", "False"))
         house.agent.kill()
-        server = objects.cluster.programs["apiserver"]
         server.kill()
         try:
             house.agent.start()
