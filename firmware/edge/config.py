@@ -16,7 +16,7 @@ DEFAULTS = {
     "port": 1883,
     "user": None,
     "password": None,
-    "ca": None,
+    "ca": None,  # PEM of the one CA that the broker's certificate has to be of; None: no TLS
     "ntp": ["pool.ntp.org"],
     "every": 60,  # seconds between readings
     "keepalive": 30,
@@ -42,6 +42,8 @@ def faults(config):
         value = config.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             wrong.append("%s is a number from %s to %s" % (key, low, high))
+    if config.get("ca") is not None and "-----BEGIN CERTIFICATE-----" not in str(config["ca"]):
+        wrong.append("ca is a certificate in PEM")
     for key, kind in (("networks", list), ("ntp", list), ("sensors", dict), ("actuators", dict)):
         if not isinstance(config.get(key), kind):
             wrong.append("%s is a %s" % (key, "list" if kind is list else "table"))

@@ -37,11 +37,21 @@ class Link:
         self.keep = keep
         self.window = 8
         self.heard = None
-        self.tls = None  # an SSLContext that verifies, and the name it has to be
+        self.tls = None
         self.flight = {}
         self.pid = 0
         self.sock = None
         self.session = ""
+
+    def secure(self, pem, name):
+        """Speak TLS, with a broker only whose certificate is for `name` and of the one CA in `pem`. Raises ValueError."""
+        import tls
+        from binascii import a2b_base64
+
+        context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = tls.CERT_REQUIRED
+        context.load_verify_locations(a2b_base64("".join(line for line in pem.split("\n") if "-----" not in line)))
+        self.tls = context, name
 
     def up(self):
         return self.sock is not None
@@ -65,7 +75,10 @@ class Link:
             except (OSError, AttributeError):
                 pass
             if self.tls:
-                sock = self.tls[0].wrap_socket(sock, server_hostname=self.tls[1])
+                try:
+                    sock = self.tls[0].wrap_socket(sock, server_hostname=self.tls[1])
+                except ValueError as error:
+                    raise Lost("the broker's certificate: " + str(error).strip())
             flags, body = 2, text(self.name)
             if self.will:
                 flags |= 0x2C
