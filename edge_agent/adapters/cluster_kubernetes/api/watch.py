@@ -31,8 +31,9 @@ SILENCE = 100.0
 LASTS = (240, 360)
 """Seconds after which the server ends a watch; drawn anew each time, so that they do not all end together."""
 PAGE = 500
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
-"""Seconds before another try."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds before another try. A handful of watches asking this often is nothing to an API server, and a person waits for it to
+be noticed that it is back."""
 FAIR = 1.0
 """Seconds a watch lasts at least; one that ends sooner is not opened again without a pause."""
 
