@@ -57,7 +57,9 @@ class Board:
         self.link.window = 3 if chip.SMALL else 8
         self.link.heard = self._heard
         if c["ca"]:
-            self.link.secure(c["ca"], c["broker"])
+            from edge.secure import secured
+
+            self.link.tls = secured(c["ca"]), c["broker"]
         self.retry, self.next_try, self.next_sync, self.sync_turn = RETRY, 0, 0, 0
         self.last_beat = self.started = self.clock.now()
         self.sense, self.moves, self.waiting, self.told = [], {}, [], ("", None)

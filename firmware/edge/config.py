@@ -5,6 +5,7 @@ becomes `config.json` when somebody who sees the board again says so (`keep`); a
 over) is with the old one. A configuration that cannot be used is refused with what is wrong with it.
 """
 
+import gc
 import json
 import os
 
@@ -70,11 +71,13 @@ class Config:
         change = self._read(self.next)
         if change is not None:
             os.remove(self.next)  # before it is tried: a change that kills the board is tried once
-            if not faults(merged(change, {})):
+            change = merged(change, {})
+            if not faults(change):
                 self.trial = True
-                self.values = merged(change, {})
+                self.values = change
         if self.values is None:
             self.values = merged(self._read(self.path) or {}, {})
+        gc.collect()  # before what stays is put behind what does not: holes are what a heap of 28 KB dies of
 
     def change(self, patch):
         """Put a change in place for the next start; what is wrong with it, empty when it was taken."""

@@ -37,21 +37,11 @@ class Link:
         self.keep = keep
         self.window = 8
         self.heard = None
-        self.tls = None
+        self.tls = None  # what `secure` makes, and the name that the broker's certificate has to be for
         self.flight = {}
         self.pid = 0
         self.sock = None
         self.session = ""
-
-    def secure(self, pem, name):
-        """Speak TLS, with a broker only whose certificate is for `name` and of the one CA in `pem`. Raises ValueError."""
-        import tls
-        from binascii import a2b_base64
-
-        context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = tls.CERT_REQUIRED
-        context.load_verify_locations(a2b_base64("".join(line for line in pem.split("\n") if "-----" not in line)))
-        self.tls = context, name
 
     def up(self):
         return self.sock is not None
