@@ -69,8 +69,8 @@ test-firmware: ## the boards' firmware in the real MicroPython, against broker a
 	@.ci/setup python-dev mosquitto firmware
 	@$(PY) -m tests.summary firmware -- $(ARGS)
 
-test-flashing: ## boards provisioned and replaced: broker users, their ACL, their configuration
-	@.ci/setup python-dev mosquitto
+test-flashing: ## boards provisioned, replaced and flashed: broker users, the real esptool and mpremote
+	@.ci/setup python-dev mosquitto firmware
 	@$(PY) -m tests.summary flashing -- $(ARGS)
 
 test-chaos: ## nothing is lost, at length: kills, full disk, poison:  make test-chaos ROUNDS=20 SEED=7 PAYLOADS=20000

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
-from tests.agent import EDGECTL
 from tests.flashing.client import client
 from tests.flashing.conftest import Shelf
+from tests.flashing.papers import edgectl, provisioned
 from tests.waiting import eventually
 
 BASE = "edge/v1/home/devices/"
-
-
-def edgectl(shelf: Shelf, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [EDGECTL, "devices", *arguments, "--data", str(shelf.agent.data)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
-
-
-def provisioned(shelf: Shelf, device: str, *options: str) -> dict[str, Any]:
-    done = edgectl(shelf, "provision", device, "--ssid", "home", *options, stdin="wifi secret\n")
-    assert done.returncode == 0, done.stderr
-    file = shelf.agent.data / "boards" / f"{device}.json"
-    assert file.stat().st_mode & 0o777 == 0o600
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
 
 
 def test_a_board_reads_and_writes_its_own_topics_and_nothing_else(shelf: Shelf) -> None:

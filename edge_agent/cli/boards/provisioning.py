@@ -57,7 +57,7 @@ def provision(agent: Agent, device: str, dry_run: bool, **given: Any) -> None:
       edgectl devices provision tank-1 --ssid home
       edgectl devices provision tank-1 --ssid home --config sensors.json
     """
-    boards = _boards(agent)
+    boards = boards_of(agent)
     if boards.file(device).exists():
         raise Conflict(f"{device} has been provisioned; edgectl devices replace {device} puts a new board in its place")
     config = _config(agent, device, {}, **given)
@@ -78,7 +78,7 @@ def replace(agent: Agent, device: str, dry_run: bool, yes: bool, **given: Any) -
       edgectl devices replace tank-1 --ssid new-network
     """
     known = agent.get("devices", device)
-    boards = _boards(agent)
+    boards = boards_of(agent)
     try:
         before = boards.read(device)
     except NotFound:
@@ -100,7 +100,7 @@ def data_of(agent: Agent) -> Path:
     return agent.target.parent
 
 
-def _boards(agent: Agent) -> Any:
+def boards_of(agent: Agent) -> Any:
     from edge_agent.app.boards import Boards
 
     return Boards(data_of(agent))
@@ -126,7 +126,7 @@ def _issue(agent: Agent, device: str, config: dict[str, Any], given: dict[str, A
     """Make the user, keep the configuration, say what comes next."""
     from edge_agent.adapters.mosquitto_process import BoardUsers
 
-    boards = _boards(agent)
+    boards = boards_of(agent)
     users = BoardUsers(given["broker_users"] or data_of(agent) / "broker")
     users.ready()
     if dry_run:
@@ -146,7 +146,7 @@ def _issue(agent: Agent, device: str, config: dict[str, Any], given: dict[str, A
         f"{device} may speak to {config['broker']}:{config['port']} for itself only; Wi-Fi: {networks}", err=True
     )
     click.echo(
-        f"its configuration is in {file}; next, with the board on a cable: mpremote cp {file} :config.json", err=True
+        f"its configuration is in {file}; next, with the board on a cable: edgectl devices flash {device}", err=True
     )
 
 

@@ -1,4 +1,4 @@
-"""Boards: list, show, rename, forget; provision, replace."""
+"""Boards: list, show, rename, forget; provision, replace, flash."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def command() -> None:
     Example:
       edgectl devices list
       edgectl devices provision tank-1 --ssid home
+      edgectl devices flash tank-1
       edgectl devices show tank-1
     """
 
