@@ -1,4 +1,4 @@
-"""Boards: list, show, rename, forget; provision, replace, flash."""
+"""Boards: list, show, rename, forget; provision, replace, flash, monitor."""
 
 from __future__ import annotations
 
