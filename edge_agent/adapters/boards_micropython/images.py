@@ -2,7 +2,7 @@
 
 Enters: a folder of .bin files under their own names, and `SHA256SUMS` beside them (`sha256sum *.bin > SHA256SUMS`). Leaves: the
 newest stable one for a chip. Guarantee: its bytes have the checksum that `SHA256SUMS` says; one it does not name is refused.
-Not chosen: a table of checksums in the program. micropython.org publishes none, so whoever downloads is who vouches for them.
+Not chosen: a table of checksums in the program. None is known that could be verified, so whoever downloads vouches for them.
 """
 
 from __future__ import annotations
