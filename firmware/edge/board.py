@@ -30,6 +30,7 @@ KEPT = "<BB8sIQq"
 
 class Board:
     def __init__(self, config, net=None):
+        gc.threshold(2048)  # collect before the heap is full: what stays is then put where there are no holes
         self.config = config
         self.c = c = config.values
         self.feed = chip.watchdog(30_000)
