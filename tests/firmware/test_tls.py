@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +32,15 @@ def broker(house: trustme.CA, tmp_path: Path) -> Iterator[Broker]:
     issued.cert_chain_pems[0].write_to_path(certificate)
     issued.private_key_pem.write_to_path(key)
     with Broker(tls=(certificate, key), extra=[f"listener {CLEAR} 127.0.0.1"]) as running:
+        eventually(listens)
         yield running
+
+
+def listens() -> bool:
+    """The second listener is open a moment after the first."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", CLEAR), timeout=1):
+        return True
+    return False
 
 
 def test_readings_go_through_tls_where_ca_and_name_are_right(tmp_path: Path, house: trustme.CA, broker: Broker) -> None:
