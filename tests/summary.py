@@ -40,7 +40,7 @@ class Result:
 
 def shell_files() -> list[str]:
     """The shell scripts under version control's eyes, by their first line."""
-    folders = (ROOT / name for name in (".ci", "functions", "images", "tests"))
+    folders = (ROOT / name for name in (".ci", "ansible", "functions", "images", "tests"))
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     shells = (b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash")
     return [str(path.relative_to(ROOT)) for path in sorted(files) if path.read_bytes()[:32].startswith(shells)]
@@ -55,6 +55,7 @@ def checks() -> dict[str, list[str]]:
         "import-linter": ["lint-imports"],
         "codespell": ["codespell"],
         "shellcheck": ["shellcheck", *shell_files()],
+        "ansible-lint": ["ansible-lint", "--offline", "--profile", "production", "--nocolor", "-q", "ansible"],
     }
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -281,9 +281,8 @@ def sweep_groups(name: str) -> None:
 
 def environment(ground: Ground, home: Path) -> dict[str, str]:
     """For ansible-playbook against this ground: our configuration, the ground's key, nothing of the caller's home."""
-    binaries = Path(shutil.which("ansible-playbook") or "").parent
     return {
-        "PATH": f"{binaries}:{os.environ.get('PATH', '')}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "ANSIBLE_CONFIG": str(Path(__file__).parents[2] / "ansible/ansible.cfg"),
