@@ -83,7 +83,7 @@ bench: ## the README's figures on this machine, a quarter of an hour:  make benc
 	@$(BUILD) echo
 	@$(PY) -m tests.bench $(ARGS)
 
-bench-cluster: ## functions as pods beside create-and-watch, half an hour:  make bench-cluster ARGS="fresh --quick"
+bench-cluster: ## functions as pods beside create-and-watch, 80 minutes:  make bench-cluster ARGS="fresh --quick"
 	@.ci/setup python-dev mosquitto busybox root cluster jmeter
 	@$(PY) -m tests.bench.cluster $(ARGS)
 
