@@ -209,6 +209,8 @@ class ProcessRunner:
 
     def _lost(self) -> None:
         """The keeper is gone, and its workers are or will be: the next one ends who is left before it begins."""
+        for slot in self._slots.values():
+            slot.running = False  # when one's last answer is read below, there is nobody to be told to renew it
         for worker_id, slot in list(self._slots.items()):
             self._print(worker_id, slot.output.rest(time.monotonic()))
             ours = slot.killed or self._closed
@@ -216,10 +218,10 @@ class ProcessRunner:
 
     def _gone(self, worker_id: str, reason: str, kind: str = "worker-lost") -> None:
         slot = self._slots[worker_id]
+        self._doors.close(worker_id)  # it may have answered: then its log is asked for
         tail = slot.output.tail
         self._loop.unwatch(slot.output.pipe)
         os.close(slot.output.pipe)
-        self._doors.close(worker_id)
         del self._slots[worker_id]
         self._events.exited(worker_id, reason, tail, kind)
 
