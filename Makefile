@@ -1,7 +1,7 @@
 # Everything one does with the project. Each target first installs what it needs (.ci/setup says so when there is anything to do).
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-web test-cluster test-ansible test-firmware test-flashing test-chaos bench bench-cluster soak lock clean
+.PHONY: help run test lint test-unit test-conformance test-flow test-functions test-functions-long test-guest test-web test-cluster test-ansible test-firmware test-flashing test-chaos bench bench-cluster soak lock clean
 
 ARGS ?=
 ROUNDS ?= 100
@@ -10,8 +10,8 @@ SEED ?= 1
 HOURS ?= 2
 KILLS ?= 500
 LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
-SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images flashing ansible
-CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware flashing ansible,$(SUITES))
+SUITES := lint unit conformance flow functions guest web firmware cluster k3s kubernetes kubernetes_manifests images flashing ansible
+CLUSTER_SUITES := $(filter-out lint unit conformance flow functions guest web firmware flashing ansible,$(SUITES))
 PY := .venv/bin/python
 BUILD := $(PY) -m tests.functions.contract.builds
 
@@ -23,7 +23,7 @@ run: ## the appliance on this machine, with simulated boards:  make run ARGS="--
 	@.venv/bin/edgectl run $(ARGS)
 
 test: ## everything that can be proved on one machine
-	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images firmware ansible
+	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go guest cluster images firmware ansible
 	@$(BUILD) node go
 	@$(PY) -m tests.summary $(SUITES)
 
@@ -52,6 +52,10 @@ test-functions-long: ## the same clients in Rust and Java, and 500 kills:  make 
 	@.ci/setup python-dev mosquitto busybox rust java
 	@$(BUILD) rust java
 	@EDGE_CONTRACT_CLIENTS=rust,java EDGE_KILLS=$(KILLS) EDGE_LEAK_EVENTS=2000 $(PY) -m tests.summary functions -- -k "$(LONG)" $(ARGS)
+
+test-guest: ## local workers under control groups of version 2, as on a Pi: in an emulated machine with Debian's kernel
+	@.ci/setup python-dev busybox guest
+	@$(PY) -m tests.summary guest -- $(ARGS)
 
 test-web: ## the HTTP API and the page, in a real browser
 	@.ci/setup python-dev mosquitto browser
