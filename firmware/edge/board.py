@@ -134,6 +134,9 @@ class Board:
         for sense in self.sense:
             if now >= sense.due:
                 values.update(sense.read(now))
+                if sense.news:
+                    self.log(sense.news)
+                    sense.news = ""
         if values:
             self.outbox.hold(json.dumps(values).encode(), now)
 

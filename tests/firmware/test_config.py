@@ -63,8 +63,10 @@ def test_a_wrong_password_of_the_network_is_over_by_itself_and_so_is_a_change_th
 def test_five_crashes_end_in_safe_mode_where_a_new_configuration_heals_the_board(
     tmp_path: Path, broker: Broker
 ) -> None:
-    bad = {"count": {"kind": "counter"}, "bad": {"kind": "broken"}}
-    with Ear(broker.port) as ear, UnixBoard(tmp_path, broker.port, every=0.2, sensors=bad) as board:
+    bad = {"count": {"kind": "counter"}, "bad": {"kind": "counter"}}
+    board = UnixBoard(tmp_path, broker.port, every=0.2, sensors=bad)
+    board.after = "if len(board.sense) > 1:\n    board._measure = lambda now: 1 // 0"
+    with Ear(broker.port) as ear, board:
         for _ in range(5):
             assert board.follow() == 42
         assert board.output.count("ZeroDivisionError") == 5

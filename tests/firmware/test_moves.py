@@ -129,10 +129,10 @@ level = sense.Sense("level", {"kind": "x", "deadband": 0.5, "at_most": 3}, 1)
 told = []
 for second in range(11):
     told.append(level.read(second * 1000).get("level"))
-print(told, level.faults, level.fault)
+print(told, level.faults, level.news)
 """
 
 
 def test_only_what_moved_by_the_deadband_is_sent_and_something_at_least_every_so_often() -> None:
     said = run(DEADBAND).strip()
-    assert said == "[20, None, 20.5, None, True, None, False, None, 20, None, None] 1 no answer"
+    assert said == "[20, None, 20.5, None, True, None, False, None, 20, None, None] {'bus': 1} level: answers again"

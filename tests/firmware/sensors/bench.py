@@ -1,8 +1,8 @@
 """A bench for one sensor or actuator: its driver as it is shipped, in the real MicroPython, with a part on its pins.
 
-Enters: lines of MicroPython that make the part and ask for readings with `ask(sensor)`. Leaves: what was told, one entry a call:
-values, or a fault's name. The parts (`parts/`) are models written after the data sheets, none is a recording; `clock/` is a time
-that passes at once, so a part that needs 750 ms is asked after 750 ms.
+Enters: lines of MicroPython that make the part and ask for readings with `ask(sensor)`. Leaves: what was told, one entry a
+call: values, or a fault's name. The parts (`parts/`) are models written after the data sheets, none is a recording; `clock/` is
+a time that passes at once, so a part that needs 750 ms is asked after 750 ms.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """BME280: its integer compensation against the data sheet's floating-point formulas, and its faults.
 
-Trimming values and raw values of temperature and pressure are the worked example of the BMP280's data sheet (3.12), whose formulas
-are the same; those of humidity are made up.
+Trimming values and raw values of temperature and pressure are the worked example of the BMP280's data sheet (3.12), whose
+formulas are the same; those of humidity are made up.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ def test_a_bmp280_has_no_humidity() -> None:
 def test_its_faults_are_named_and_it_is_set_up_again_after_one() -> None:
     said = told(
         part(TRIM + HUMID[0], EXAMPLE)
-        + """
+        + f"""
 part.takes = 500
 ask(sensor)
 part.takes = 9
 ask(sensor)
 del bus[0x76]
 ask(sensor)
-bus[0x76] = chips.Bme280(%r, %r, 0x61)
+bus[0x76] = chips.Bme280({TRIM + HUMID[0]}, {EXAMPLE}, 0x61)
 ask(sensor)
 bus[0x76] = part
 part.raw = (0, 0, 0)
@@ -87,7 +87,6 @@ ask(sensor)
 Pin(21).outside(0)
 ask(sensor)
 """
-        % (TRIM + HUMID[0], EXAMPLE)
     )
     assert said.pop(1)["temperature"] == 25.08
     assert said == ["late", "silent", "wrong", "range", "range", "wrong", "stuck"]

@@ -1,4 +1,4 @@
-"""DS18B20: the data sheet's table of temperatures through a wire bit by bit; search, feeding by the wire, and every bit turned over."""
+"""DS18B20: the data sheet's table of temperatures through a wire bit by bit; search, feeding by wire, every bit turned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import pytest
 
 from tests.firmware.sensors.bench import told
 
-ONE = "_onewire.parts[:] = [part := _onewire.Ds18b20(b'\\x01\\x02\\x03\\x04\\x05\\x06', {})]\nsensor = make('ds18b20', {{'pin': 4}})\n"
+ONE = """
+_onewire.parts[:] = [part := _onewire.Ds18b20(b'\\x01\\x02\\x03\\x04\\x05\\x06', {})]
+sensor = make('ds18b20', {{'pin': 4}})
+"""
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,8 @@ ask(sensor)
 
 def test_several_are_found_asked_for_by_name_and_one_that_is_gone_costs_its_own_value_only() -> None:
     said = told("""
-serials = (b"\\x94\\xf7\\x27\\x16\\x01\\x00", b"\\x94\\xf7\\x27\\x16\\x01\\x01", b"\\x00\\x00\\x00\\x00\\x00\\x80", b"\\xff\\xff\\xff\\xff\\xff\\xff")
+alike = b"\\x94\\xf7\\x27\\x16\\x01"
+serials = (alike + b"\\x00", alike + b"\\x01", b"\\x00" * 5 + b"\\x80", b"\\xff" * 6)
 parts = [_onewire.Ds18b20(serial, 16 * i) for i, serial in enumerate(serials)]
 _onewire.parts[:] = parts
 sensor = make("ds18b20", {"pin": 4})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.firmware.sensors.bench import told
@@ -60,4 +62,4 @@ def test_the_trigger_is_as_long_and_the_pauses_are_as_the_data_sheet_has_them() 
     rises = [at for at, level in driven if level]
     falls = [at for at, level in driven[1:] if not level]
     assert [fall - rise for rise, fall in zip(rises, falls, strict=True)] == [10] * 5
-    assert all(later - sooner >= 60_000 for sooner, later in zip(rises, rises[1:], strict=False))
+    assert all(later - sooner >= 60_000 for sooner, later in pairwise(rises))
