@@ -1,4 +1,5 @@
-"""What takes Alpine's place, for no registry can be reached from here: Debian's busybox-static, for each processor."""
+"""What takes Alpine's place, for no registry can be reached from here: Debian's busybox-static, for each processor,
+and an `apk` that unpacks what packages.py has packed."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+
+from tests.images import packages
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "images"
@@ -50,7 +53,7 @@ def base(folder: Path, name: str, platforms: tuple[str, ...]) -> None:
     context = folder / "base"
     for platform in platforms:
         root = context / platform.split("/")[1]
-        for place in ("bin", "etc", "proc", "dev", "sys", "tmp", "run"):
+        for place in ("bin", "sbin", "etc", "proc", "dev", "sys", "tmp", "run"):
             (root / place).mkdir(parents=True)
         (root / "tmp").chmod(0o1777)
         shutil.copy(busybox(ARCHITECTURES[platform]), root / "bin" / "busybox")
@@ -58,6 +61,9 @@ def base(folder: Path, name: str, platforms: tuple[str, ...]) -> None:
             if applet != "busybox":
                 (root / "bin" / applet).symlink_to("busybox")
         (root / "etc" / "passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+        (root / "etc" / "nsswitch.conf").write_text("hosts: files dns\n")
+        (root / "sbin" / "apk").write_text(packages.APK)
+        (root / "sbin" / "apk").chmod(0o755)
     (context / "Containerfile").write_text(CONTAINERFILE)
     words = ["build", "--timestamp", "0", "--layers=false", "--platform", ",".join(platforms), "--manifest", name]
     buildah(folder, *words, "--file", str(context / "Containerfile"), str(context))
