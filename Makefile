@@ -62,7 +62,8 @@ test-web: ## the HTTP API and the page, in a real browser
 	@$(PY) -m tests.summary web -- $(ARGS)
 
 test-cluster: ## functions as pods on a real Kubernetes, started here:  make test-cluster ARGS="-k power"
-	@.ci/setup python-dev mosquitto busybox root cluster images
+	@.ci/setup python-dev mosquitto busybox root addon go cluster images
+	@$(BUILD) node go
 	@$(PY) -m tests.summary $(CLUSTER_SUITES) -- $(ARGS)
 
 test-ansible: ## the playbooks on Debian machines that boot here:  make test-ansible ARGS="-k ground"

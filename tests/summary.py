@@ -115,8 +115,8 @@ def verdict(case: ET.Element) -> str | None:
 
 def table(results: list[Result]) -> str:
     """One line per suite, what failed by name, and the closing line."""
-    lines = ["", f"{'suite':<14}{'passed':>8}{'failed':>8}{'time':>9}"]
-    lines += [f"{r.suite:<14}{r.passed:>8}{r.failed:>8}{r.seconds:>7.0f} s" for r in results]
+    lines = ["", f"{'suite':<22}{'passed':>8}{'failed':>8}{'time':>9}"]
+    lines += [f"{r.suite:<22}{r.passed:>8}{r.failed:>8}{r.seconds:>7.0f} s" for r in results]
     lines += [f"FAILED {r.suite}: {remark}" for r in results for remark in r.remarks]
     lines += ["", f"{sum(r.passed for r in results)} passed, {sum(r.failed for r in results)} failed"]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edge_agent.app import allowed
 from edge_agent.app.clock import now_ms
 from edge_agent.app.deadletters import DeadLetters
 from edge_agent.app.deployments import Deployments
@@ -17,7 +18,7 @@ from edge_agent.app.parts import Parts
 from edge_agent.domain import event
 from edge_agent.domain.alert import SEVERITIES, Alert
 from edge_agent.domain.invocation import Failed, Invocation, Outcome
-from edge_agent.errors import Fault, Invalid, NotFound, Refused, Unavailable
+from edge_agent.errors import Fault, Invalid, NotFound, Unavailable
 from edge_agent.ports import Entries
 
 if TYPE_CHECKING:
@@ -68,28 +69,14 @@ class Actions(DeadLetters):
 
     def put_manifest(self, kind: str, name: str, manifest: Json, *, if_match: str = "", dry_run: bool = False) -> Json:
         self.declared.only_files(kind, name)
-        self._only_images(kind, manifest)
+        allowed.by_api(self.parts.settings, manifest)
         manifests, version = self.parts.manifests.put(kind, name, manifest, if_match=if_match, dry_run=dry_run)
         if not dry_run:
             self.declared.live_by(manifests)
         return {"kind": kind, "name": name, "version": version, "manifest": manifest}
 
-    def _only_images(self, kind: str, manifest: Json) -> None:
-        """On an appliance a function that comes over the network is an image, never a command on the host."""
-        spec = manifest.get("spec")
-        if (
-            kind == "Function"
-            and isinstance(spec, dict)
-            and spec.get("source")
-            and not self.parts.settings.functions.by_api
-        ):
-            raise Refused(
-                "a function with a source runs a command on this host, and that is not taken over the API; put its manifest "
-                f"into {self.parts.settings.manifests_dir} and reload, or give it an image"
-            )
-
     def delete_manifest(self, kind: str, name: str, *, if_match: str = "", dry_run: bool = False) -> None:
-        self.declared.only_files(kind, name)
+        self.declared.only_files(kind, name, "delete")
         manifests = self.parts.manifests.delete(kind, name, if_match=if_match, dry_run=dry_run)
         if not dry_run:
             self.declared.live_by(manifests)
@@ -149,7 +136,7 @@ class Actions(DeadLetters):
     ) -> Json:
         self.declared.only_files("Function", function)
         if manifest is not None:
-            self._only_images("Function", manifest)
+            allowed.by_api(self.parts.settings, manifest)
         return self.deployments.deploy(function, folder=folder, manifest=manifest, version=version, dry_run=dry_run)
 
     def versions(self, function: str) -> list[Json]:

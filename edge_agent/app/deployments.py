@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.app import allowed
 from edge_agent.app.clock import now_ms
 from edge_agent.app.parts import Parts
 from edge_agent.app.releases import Release, Releases
@@ -63,6 +64,7 @@ class Deployments:
             try:
                 release = self._release(name, folder, manifest, version)
                 document = self._releases.manifest(release)
+                allowed.needs_image(self._parts.settings, document)
                 spec = self._judged(name, document)
             except EdgeError:
                 self._forget_copies(name)

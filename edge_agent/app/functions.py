@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_agent.app import usage
 from edge_agent.app.parts import Parts
 from edge_agent.engine.functions.logbook import Feed
 from edge_agent.errors import NotFound
+from edge_agent.manifests.resources import CLUSTER
+from edge_agent.manifests.store import own_file
 from edge_agent.manifests.writing import version as version_of
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ class Functions:
     def functions(self) -> list[Json]:
         status = self.parts.engine.status()
         return [
-            {"name": name, "manifest": document, "version": version_of(document), "origin": self._origin(kind, name)}
+            {"name": name, "manifest": document, "version": version_of(document)}
+            | self._origin(kind, name)
             | _state(status.get(name, {}))
             for (kind, name), document in sorted(self.declared.documents.items())
             if kind == "Function"
@@ -61,9 +65,11 @@ class Functions:
     def all_usage(self, since: int, until: int, step: int = 0) -> list[Json]:
         return [usage.of_function(self.parts, name, since, until, step) for name in sorted(self.declared.functions)]
 
-    def _origin(self, kind: str, name: str) -> str:
-        """The file it is declared in, or `cluster`."""
-        return self.declared.origins.get((kind, name), "")
+    def _origin(self, kind: str, name: str) -> Json:
+        """Where it is declared: `origin` is the file, or `cluster`; `declared_by` who put it there."""
+        origin = self.declared.origins.get((kind, name), "")
+        by = CLUSTER if origin == CLUSTER else "api" if Path(origin).name == own_file(kind, name) else "file"
+        return {"origin": origin, "declared_by": by}
 
     def _known(self, function: str) -> None:
         if function not in self.declared.functions:

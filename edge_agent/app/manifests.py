@@ -98,13 +98,14 @@ class Declared:
     def _join(self, files: Manifests) -> Manifests:
         return files if self._beside is None else self._beside.join(files)
 
-    def only_files(self, kind: str, name: str) -> None:
+    def only_files(self, kind: str, name: str, verb: str = "edit") -> None:
         """Errors: `Refused`, when it lives in the cluster: two who change it would undo each other."""
         if self.origins.get((kind, name)) == CLUSTER:
             plural, namespace = f"{kind.lower()}s.edge.internal", self._parts.settings.kubernetes.namespace
+            rest = "" if verb == "delete" else ", or delete it there before it is declared here"
             raise Refused(
-                f"{kind.lower()} {name} lives in the cluster; change it there: kubectl -n {namespace} edit {plural} {name}, "
-                f"or kubectl -n {namespace} delete {plural} {name} first"
+                f"{kind.lower()} {name} lives in the cluster; {verb} it there{rest}: "
+                f"kubectl -n {namespace} {verb} {plural} {name}"
             )
 
     def document(self, kind: str, name: str) -> dict[str, Any]:

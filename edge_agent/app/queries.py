@@ -73,7 +73,7 @@ class Queries(Functions):
                 "name": name,
                 "manifest": document,
                 "version": version_of(document),
-                "origin": self._origin(kind, name),
+                **self._origin(kind, name),
                 "firing": [f.device for f in firing if f.rule == name],
                 "pending": [p.device for p in pending if p.rule == name],
             }

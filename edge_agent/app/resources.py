@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from edge_agent.app.allowed import by_cluster
 from edge_agent.app.parts import Parts
 from edge_agent.app.resource_states import Trial, View
 from edge_agent.app.served import Served
@@ -25,7 +26,6 @@ from edge_agent.engine.functions.staff import same_program
 from edge_agent.manifests import KINDS, Manifests
 from edge_agent.manifests.references import Key
 from edge_agent.manifests.resources import Joined, Resource, join
-from edge_agent.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Resources:
 
     def _judge(self, files: Manifests, there: list[Resource]) -> Joined:
         settings = self._parts.settings
-        allow = partial(not_here, settings)
+        allow = partial(by_cluster, settings)
         return join(files, there, self._served, defaults=settings.function_defaults, allow=allow)
 
     # -- new versions
@@ -231,15 +231,3 @@ class Resources:
 
     def _retries(self) -> list[float]:
         return [trial.retry_at for trial in list(self._trials.values()) if trial.state == "failed"]
-
-
-def not_here(settings: Settings, spec: FunctionSpec) -> list[tuple[tuple[str, ...], str, str]]:
-    """What this machine does not run when it comes from a cluster: who may write there is not who may run commands here."""
-    if settings.functions.runner == "kubernetes":
-        hint = "edgectl functions deploy builds one"
-        return [] if spec.image else [(("image",), "is missing, and functions run as pods here", hint)]
-    if spec.source and not settings.functions.by_api:
-        hint = f"declare it in a file in {settings.manifests_dir}"
-        return [(("source",), "runs a command on the gateway, and that is not taken from a cluster", hint)]
-    hint = 'set functions.runner = "kubernetes", or declare it in a file with a source'
-    return [] if spec.source else [(("source",), "is missing, and functions run as processes here", hint)]

@@ -1,7 +1,8 @@
-"""How a function stands, in words: what its next start waits for, how many workers wait in advance and who says so."""
+"""How a function stands, in words: where it is declared, what its next start waits for, how many wait in advance and why."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from edge_agent.cli import printing
@@ -16,6 +17,12 @@ _SAID_OTHERWISE = (
 def waits(state: State) -> str:
     """Why the next start of a worker waits; empty: it does not."""
     return str((state.get("delayed") or {}).get("why", ""))
+
+
+def where(item: State) -> str:
+    """Where it is declared, and so where to change it: `cluster` (kubectl), `api` (edgectl apply), or the name of a file."""
+    by = item.get("declared_by")
+    return str(by if by in ("cluster", "api") else Path(str(item.get("origin") or "")).name)
 
 
 def minimum(state: State) -> str:

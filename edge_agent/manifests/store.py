@@ -24,6 +24,11 @@ from edge_agent.wording import did_you_mean
 _SEPARATOR = re.compile(r"(---|\.\.\.)(\s|$)")
 
 
+def own_file(kind: str, name: str) -> str:
+    """What a file is called that holds a manifest people gave to the API."""
+    return f"{name}.{kind.lower()}.yaml"
+
+
 class ManifestFolder:
     """One folder of YAML files. Thread-safe; files people edit meanwhile are read afresh at each call."""
 
@@ -54,7 +59,7 @@ class ManifestFolder:
                 self._match(kind, name, old, if_match)
             text = writing.dump_manifest(manifest)
             if old is None:
-                file = self.path / f"{name}.{kind.lower()}.yaml"
+                file = self.path / own_file(kind, name)
                 if file.exists():  # a person's file that has our name and another manifest in it: add, never overwrite
                     text = f"{file.read_text(encoding='utf-8').rstrip()}\n---\n{text}"
             else:

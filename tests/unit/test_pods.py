@@ -67,7 +67,10 @@ def container(**state: Any) -> dict[str, Any]:
 
 def test_a_status_is_read_in_kubernetes_own_words():
     waiting = container(waiting={"reason": "ErrImagePull", "message": "no such host"})
-    assert view(waiting).end == ("could not start: Kubernetes says: ErrImagePull: no such host", "image-pull-failed")
+    assert view(waiting).end == (
+        "could not start on n1: Kubernetes says: ErrImagePull: no such host",
+        "image-pull-failed",
+    )
     assert view(container(terminated={"exitCode": 3, "reason": "Error"})).end == ("exited with code 3", "worker-lost")
     assert view(container(terminated={"exitCode": 137, "reason": "Error"})).end == (
         "was killed by SIGKILL",

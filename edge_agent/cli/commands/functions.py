@@ -25,6 +25,7 @@ COLUMNS: list[printing.Column] = [
     ("retrying", lambda f: f.get("retrying", 0)),
     ("waits", standing.waits),
     ("advice", lambda f: f.get("advice")),
+    ("from", standing.where),
     ("last error", lambda f: f.get("last_error")),
 ]
 

@@ -12,12 +12,6 @@ from edge_agent.cli.options import named, output, with_agent
 
 NOUNS = {"rules": "rules", "rule": "rules", "functions": "functions", "function": "functions"}
 
-
-def where(item: dict[str, Any]) -> str:
-    """`cluster`, or the name of the file it stands in."""
-    return str(item.get("origin") or "").rpartition("/")[2]
-
-
 COLUMNS: dict[str, list[printing.Column]] = {
     "rules": [
         ("name", lambda item: item["name"]),
@@ -27,7 +21,7 @@ COLUMNS: dict[str, list[printing.Column]] = {
         ("severity", lambda item: item["manifest"]["spec"].get("severity", "warning")),
         ("run", lambda item: item["manifest"]["spec"].get("run", [])),
         ("firing", lambda item: item.get("firing", [])),
-        ("from", where),
+        ("from", standing.where),
     ],
     "functions": [
         ("name", lambda item: item["name"]),
@@ -38,7 +32,7 @@ COLUMNS: dict[str, list[printing.Column]] = {
         ("workers", lambda item: sum((item.get("workers") or {}).values())),
         ("queue", lambda item: item.get("queue", 0)),
         ("waits", standing.waits),
-        ("from", where),
+        ("from", standing.where),
     ],
 }
 _WORDS = ("above", "below", "outside", "equals", "changedBy", "ratePerMinute", "missingFor", "every", "for")

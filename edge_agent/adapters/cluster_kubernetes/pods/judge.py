@@ -78,8 +78,11 @@ def _end(item: Json, status: Json, container: Json, spec: FunctionSpec | None, *
     if over := state.get("terminated") or (fresh and (container.get("lastState") or {}).get("terminated")):
         return _terminated(over, spec)
     waiting = state.get("waiting") or {}
-    if waiting.get("reason") in IMAGE:
-        return End(f"could not start: {_quote(waiting['reason'], waiting.get('message'))}", "image-pull-failed")
+    if waiting.get("reason") in IMAGE:  # one node may have the image, or reach the registry, where another does not
+        node = item["spec"].get("nodeName") or "a node"
+        return End(
+            f"could not start on {node}: {_quote(waiting['reason'], waiting.get('message'))}", "image-pull-failed"
+        )
     if waiting.get("reason") in CONFIG:
         return End(f"could not start: {_quote(waiting['reason'], waiting.get('message'))}", "config-error")
     if status.get("phase") == "Failed":
