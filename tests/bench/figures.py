@@ -43,7 +43,7 @@ class Figure:
             return ""
         digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
         number = f"{value:,.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:,.0f}"
-        return f"{number}{'' if self.unit in ('x', '%') else ' '}{self.unit}"
+        return f"{number}{'' if self.unit in ('', 'x', '%') else ' '}{self.unit}"
 
     def bound(self, value: float | None) -> str:
         return "" if value is None else f"{'>=' if self.more_is_better else '<='} {self.said(value)}"
