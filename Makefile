@@ -10,8 +10,8 @@ SEED ?= 1
 HOURS ?= 2
 KILLS ?= 500
 LONG := test_contract or test_restart or test_hosts or test_kills or test_leaks
-SUITES := lint unit conformance flow functions guest web firmware cluster k3s kubernetes kubernetes_manifests images flashing ansible
-CLUSTER_SUITES := $(filter-out lint unit conformance flow functions guest web firmware flashing ansible,$(SUITES))
+SUITES := lint unit conformance flow functions web firmware cluster k3s kubernetes kubernetes_manifests images flashing ansible
+CLUSTER_SUITES := $(filter-out lint unit conformance flow functions web firmware flashing ansible,$(SUITES))
 PY := .venv/bin/python
 BUILD := $(PY) -m tests.functions.contract.builds
 
@@ -23,7 +23,7 @@ run: ## the appliance on this machine, with simulated boards:  make run ARGS="--
 	@.venv/bin/edgectl run $(ARGS)
 
 test: ## everything that can be proved on one machine
-	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go guest cluster images firmware ansible
+	@.ci/setup python-dev mosquitto busybox browser java faketime root addon go cluster images firmware ansible
 	@$(BUILD) node go
 	@$(PY) -m tests.summary $(SUITES)
 

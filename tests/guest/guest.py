@@ -34,9 +34,8 @@ ERRAND = """\
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root {environment}
 echo "+cpu +memory +pids" > /sys/fs/cgroup/cgroup.subtree_control
 mkdir /sys/fs/cgroup/edge-agent.service
-echo $$ > /sys/fs/cgroup/edge-agent.service/cgroup.procs
 cd {folder}
-{command} > /run/errand/printed 2>&1
+sh -c 'echo $$ > /sys/fs/cgroup/edge-agent.service/cgroup.procs; exec "$@"' sh {command} > /run/errand/printed 2>&1
 echo $? > /run/errand/status
 """
 
@@ -84,6 +83,8 @@ def _prepare(command: Sequence[str], errand: Path, environment: Mapping[str, str
     (first / "bin").mkdir(parents=True)
     (first / "modules").mkdir()
     shutil.copy(Path(__file__).with_name("init"), first / "init")
+    (first / "init").chmod(0o755)
+    (first / "init").chmod(0o755)
     shutil.copy(_found("busybox"), first / "bin" / "busybox")
     (library,) = (KERNEL / "lib" / "modules").iterdir()
     there = [path for module in MODULES if (path := library / "kernel" / f"{module}.ko").exists()]
