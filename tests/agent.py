@@ -61,8 +61,11 @@ class Agent:
         self.config.write_text(_toml(given | dict(settings or {})))
 
     def declare(self, manifests: str) -> None:
-        """Replace what is declared; needs a `start()`, or a SIGHUP (`reload`)."""
-        (self.data / "manifests" / "test.yaml").write_text(textwrap.dedent(manifests))
+        """Replace what is declared, whole: an earlier reload may be reading. Needs a `start()`, or a SIGHUP (`reload`)."""
+        file = self.data / "manifests" / "test.yaml"
+        fresh = file.with_suffix(".new")
+        fresh.write_text(textwrap.dedent(manifests))
+        fresh.replace(file)
 
     def __enter__(self) -> Agent:
         self.start()
